@@ -1,0 +1,58 @@
+"""What a face model is: a card that names it, and an estimate it makes of a volume.
+
+Nothing here knows an inference engine; the adapters in this package do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deid_node.dicom.volume import Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a result must say about the model that made it."""
+
+    name: str
+    version: str
+    sha256: str
+    """Digest over all files of the model folder, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceEstimate:
+    """Class probabilities on the model's own grid.
+
+    Parameters
+    ----------
+    face, ears, brain : (i, j, k) ndarray of float32
+        Probability of each class, 0 to 1. `face` and `ears` reach into the air in front of
+        and beside the head.
+    affine : (4, 4) ndarray of float64
+        Index (i, j, k, 1) to patient LPS, in mm. The axes of the grid run parallel to
+        R→L or L→R, P→A and I→S; which way round is the affine's to say.
+    """
+
+    face: NDArray[np.float32]
+    ears: NDArray[np.float32]
+    brain: NDArray[np.float32]
+    affine: NDArray[np.float64]
+
+
+class FaceModel(Protocol):
+    """Something that finds the face in a head volume."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Name, version and digest of the weights."""
+        ...
+
+    def estimate(self, volume: Volume) -> FaceEstimate:
+        """Estimate where face, ears and brain of `volume` are."""
+        ...
