@@ -1,0 +1,1 @@
+"""Settings and profile files, as frozen types."""

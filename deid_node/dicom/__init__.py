@@ -1,0 +1,1 @@
+"""What the standard says about a series: instances, geometry, pixels, segmentation."""

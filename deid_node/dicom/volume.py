@@ -1,4 +1,4 @@
-"""Stack a Series into a Volume, and read its stored values back.
+"""Stack a Series into a Volume, and lay changed voxels back on its instances.
 
 Array axes are (slice, row, column); coordinates are patient LPS in mm.
 """
@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deid_node.dicom.geometry import series_affine
+from deid_node.dicom.pixels import pixel_words, stored_values
+from deid_node.errors import MissingAttribute
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+    from pydicom import Dataset
+
+    from deid_node.dicom.pixels import Words
+    from deid_node.dicom.series import Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,3 +61,85 @@ class Volume:
     def spacing_mm(self) -> NDArray[np.float64]:
         """Distance between neighbouring voxels along slice, row and column axis, in mm."""
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+
+def stack(series: Series) -> Volume:
+    """Stack the instances of a series into one volume.
+
+    Parameters
+    ----------
+    series : Series
+        Instances in stack order.
+
+    Returns
+    -------
+    Volume
+        Stored values, modality transform of each slice and affine.
+
+    Raises
+    ------
+    PixelsUnusable
+        If pixels cannot be read as grey stored values.
+    UnevenSlices
+        If the slices are not evenly spaced.
+    """
+    first = series.instances[0]
+    affine = series_affine(
+        [each.ImagePositionPatient for each in series.instances],
+        first.ImageOrientationPatient,
+        first.PixelSpacing,
+    )
+    stored = np.stack([stored_values(pixel_words(each), each) for each in series.instances])
+    return Volume(
+        stored=stored,
+        slope=_transform_parameter(series.instances, "RescaleSlope", 1.0),
+        intercept=_transform_parameter(series.instances, "RescaleIntercept", 0.0),
+        affine=affine,
+        padding=_padding(first, stored.dtype),
+    )
+
+
+def replaced_words(
+    words: Words, changed: NDArray[np.integer[Any]], mask: NDArray[np.bool_]
+) -> Words:
+    """Write new stored values where the mask is, and nowhere else.
+
+    Parameters
+    ----------
+    words : (rows, columns) ndarray of uint8 or uint16
+        Pixel cells as they came.
+    changed : (rows, columns) ndarray of integer
+        Stored values of the same size in bytes.
+    mask : (rows, columns) ndarray of bool
+        Where `changed` counts.
+
+    Returns
+    -------
+    (rows, columns) ndarray of uint8 or uint16
+        Pixel cells; those outside the mask are the very bits of `words`.
+    """
+    return np.where(mask, changed.view(words.dtype), words)
+
+
+def _transform_parameter(
+    instances: Sequence[Dataset], keyword: str, absent: float
+) -> NDArray[np.float64]:
+    """Read Rescale Slope or Rescale Intercept of each instance."""
+    raw = [each.get(keyword) for each in instances]
+    try:
+        numbers = np.array([absent if value is None else value for value in raw], dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.full(len(raw), np.nan)
+    n_unusable = int(np.sum(~np.isfinite(numbers)))
+    if n_unusable:
+        raise MissingAttribute(keyword=keyword, n_instances=n_unusable)
+    return numbers
+
+
+def _padding(instance: Dataset, dtype: np.dtype[np.integer[Any]]) -> int | None:
+    """Read Pixel Padding Value as a stored value; its VR may have been guessed wrong."""
+    value = instance.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    cells = np.array([value & ((1 << (8 * dtype.itemsize)) - 1)], np.dtype(f"u{dtype.itemsize}"))
+    return int(cells.view(dtype)[0])

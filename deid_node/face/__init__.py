@@ -1,0 +1,1 @@
+"""Where the face is, and what is written in its place."""

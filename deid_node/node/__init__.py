@@ -1,0 +1,1 @@
+"""Sockets, disk, database, threads and time."""

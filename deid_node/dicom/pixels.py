@@ -1,0 +1,129 @@
+"""Stored values of an instance as an array, and back into Pixel Data.
+
+Words that are not replaced come back bit for bit. Compressed Pixel Data is decoded here
+and written uncompressed, which loses nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, ExplicitVRBigEndian
+
+from deid_node.errors import PixelsUnusable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydicom import Dataset
+
+Words = np.ndarray[tuple[int, int], np.dtype[np.unsignedinteger[Any]]]
+"""(rows, columns) array of pixel cells as unsigned integers, all allocated bits."""
+
+
+def pixel_words(instance: Dataset) -> Words:
+    """Read the pixel cells of one instance, all allocated bits of them.
+
+    Parameters
+    ----------
+    instance : Dataset
+        A single-frame instance with grey pixels of 8 or 16 bits allocated.
+
+    Returns
+    -------
+    (rows, columns) ndarray of uint8 or uint16
+        The cells as PS3.5 section 8.1.1 lays them out.
+
+    Raises
+    ------
+    PixelsUnusable
+        If Pixel Data is absent, too short, or cannot be decoded.
+    """
+    if not instance.get("PixelData"):
+        raise PixelsUnusable(why="Pixel Data is absent or of zero length", n_instances=1)
+    if _transfer_syntax(instance).is_compressed:
+        return _decoded(instance)
+    cell = np.dtype(f"{_byte_order(instance)}u{int(instance.BitsAllocated) // 8}")
+    shape = (int(instance.Rows), int(instance.Columns))
+    expected = shape[0] * shape[1] * cell.itemsize
+    if len(instance.PixelData) - expected not in {0, expected % 2}:
+        raise PixelsUnusable(why="Pixel Data is not as long as rows × columns", n_instances=1)
+    words = np.frombuffer(instance.PixelData, cell, shape[0] * shape[1]).reshape(shape)
+    return words.astype(cell.newbyteorder("="), copy=False)
+
+
+def stored_values(words: Words, instance: Dataset) -> NDArray[np.integer[Any]]:
+    """Read pixel cells as stored values.
+
+    Parameters
+    ----------
+    words : (rows, columns) ndarray of uint8 or uint16
+        Pixel cells of `instance`.
+    instance : Dataset
+        Gives Bits Stored and Pixel Representation.
+
+    Returns
+    -------
+    (rows, columns) ndarray of uint8, int8, uint16 or int16
+        Stored values; those of Pixel Representation 1 are sign-extended.
+
+    Raises
+    ------
+    PixelsUnusable
+        If bits above High Bit are neither zero nor a sign: old systems drew overlays, and
+        text, there (PS3.5 section 8.1.2).
+    """
+    unused = 8 * words.itemsize - int(instance.BitsStored)
+    low = np.bitwise_and(words, words.dtype.type((1 << int(instance.BitsStored)) - 1))
+    values: NDArray[np.integer[Any]] = low
+    if instance.PixelRepresentation == 1:
+        signed = np.dtype(f"i{words.itemsize}")
+        values = np.right_shift(np.left_shift(words, unused).view(signed), unused)
+    if unused and not np.all((words == low) | (words == values.view(words.dtype))):
+        raise PixelsUnusable(
+            why="bits above High Bit are in use; text may be drawn there", n_instances=1
+        )
+    return values
+
+
+def pixel_data(words: Words) -> bytes:
+    """Lay pixel cells out as uncompressed little endian Pixel Data of even length.
+
+    Parameters
+    ----------
+    words : (rows, columns) ndarray of uint8 or uint16
+        Pixel cells.
+
+    Returns
+    -------
+    bytes
+        Value of Pixel Data (7FE0,0010), PS3.5 section 8.1.1 and A.2.
+    """
+    content = words.astype(words.dtype.newbyteorder("<"), copy=False).tobytes()
+    return content + b"\0" * (len(content) % 2)
+
+
+def _decoded(instance: Dataset) -> Words:
+    """Decode compressed Pixel Data, without any colour or modality transform."""
+    try:
+        values = pixel_array(instance, raw=True)
+    except Exception:  # noqa: BLE001 - decoders raise many kinds, and their text quotes values
+        raise PixelsUnusable(why="compressed Pixel Data cannot be decoded", n_instances=1) from None
+    if values.shape != (int(instance.Rows), int(instance.Columns)):
+        raise PixelsUnusable(why="Pixel Data is not as long as rows × columns", n_instances=1)
+    return values.view(np.dtype(f"u{values.itemsize}"))
+
+
+def _transfer_syntax(instance: Dataset) -> UID:
+    """Read the Transfer Syntax from the file meta information."""
+    meta = getattr(instance, "file_meta", None) or {}
+    syntax = UID(str(meta.get("TransferSyntaxUID", "")))
+    if syntax.is_private or syntax.type != "Transfer Syntax":
+        raise PixelsUnusable(why="the Transfer Syntax is missing or unknown", n_instances=1)
+    return syntax
+
+
+def _byte_order(instance: Dataset) -> str:
+    """Give the byte order of uncompressed cells, as numpy writes it."""
+    return ">" if _transfer_syntax(instance) == ExplicitVRBigEndian else "<"

@@ -1,0 +1,26 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("night", max_examples=5000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with `heads`, `labels` and `zoo`, unpacked once; skips where it is not at hand."""
+    script = PROJECT.parent / "shared" / "data" / "unpack.sh"
+    if not script.exists():
+        pytest.skip("the shared test data is not beside the project")
+    done = subprocess.run(["bash", str(script)], check=True, capture_output=True, text=True)
+    return Path(done.stdout.strip())
