@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("night", max_examples=5000, deadline=None)
@@ -24,3 +29,18 @@ def shared_data() -> Path:
         pytest.skip("the shared test data is not beside the project")
     done = subprocess.run(["bash", str(script)], check=True, capture_output=True, text=True)
     return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], str]:
+    """Find a real DICOM program by name; in CI its absence is a failure, elsewhere a skip."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program)
+        if path is None and os.environ.get("CI"):
+            pytest.fail(f"{program} is not installed: `make peers` installs it")
+        if path is None:
+            pytest.skip(f"{program} is not installed: `make peers` installs it")
+        return path
+
+    return find

@@ -1,0 +1,46 @@
+# Two commands: `make demo` shows the main job, `make test` proves it. Both set up what they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PEERS  := dcmtk dicom3tools orthanc
+SLOW   ?= not slow
+
+.DEFAULT_GOAL := help
+.PHONY: help setup peers demo test test-slow check bench clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+setup: $(VENV)/.installed    ## a virtual environment with everything in it
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "deid-node needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tools/install_debian.sh python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	@touch $@
+
+peers:           ## the real DICOM programs that some tests talk to (Debian, as root)
+	@sh tools/install_debian.sh $(PEERS)
+
+demo: setup      ## draw a head, send it to the node over DICOM, see it arrive without its face
+	$(BIN)/python tools/demo.py
+
+test: setup peers    ## all tests but the slow ones
+	$(BIN)/pytest -m '$(SLOW)'
+
+test-slow: setup peers   ## the slow tests too
+	$(BIN)/pytest
+
+check: setup     ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup     ## CPU-seconds and memory of each stage
+	$(BIN)/python bench/stages.py
+
+clean:           ## remove what the targets above made
+	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
