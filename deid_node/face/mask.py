@@ -1,0 +1,140 @@
+"""Shape what a model estimates into the voxels to remove.
+
+The shape is made on the grid of the estimate, as signed distances in mm; only the last step
+touches the volume's own voxels. Nothing here judges whether the result is a face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deid_node.errors import SettingsInvalid
+from deid_node.face.grid import (
+    RAS_SIGN,
+    Grid,
+    body_axes,
+    extent,
+    from_body,
+    interpolate,
+    on_voxels,
+    sample,
+    to_body,
+)
+from deid_node.face.region import (
+    beside,
+    distance_inside,
+    floating,
+    in_front,
+    largest,
+    outward,
+    through_air,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deid_node.dicom.volume import Volume
+    from deid_node.face.model import FaceEstimate
+
+TISSUE_SHARE = 0.1
+"""Share of the 99th percentile above which a value, smoothed to the grid, is tissue."""
+
+SPECK_SHARE = 0.1
+"""A piece of face smaller than this share of the largest piece is a mistake of the model."""
+
+
+LONGEST_MM = 20.0
+"""Longer margins would take the brain's surroundings, not the face's, in mm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskPolicy:
+    """How far the mask reaches.
+
+    Parameters
+    ----------
+    margin_mm
+        The mask is this much larger than what the model calls face or ears, in mm.
+    brain_guard_mm
+        No voxel nearer than this to what the model calls brain is masked, in mm.
+    ears
+        Whether ears are removed too.
+
+    Raises
+    ------
+    SettingsInvalid
+        If a length is negative or longer than `LONGEST_MM`.
+    """
+
+    margin_mm: float = 2.0
+    brain_guard_mm: float = 3.0
+    ears: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in (("margin_mm", self.margin_mm), ("brain_guard_mm", self.brain_guard_mm)):
+            if not 0 <= value <= LONGEST_MM:
+                raise SettingsInvalid(f"{name} must lie between 0 and {LONGEST_MM:g} mm")
+
+
+def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> NDArray[np.bool_]:
+    """Decide which voxels to remove.
+
+    Everything in front of the face is removed with it, and everything beside an ear, out to
+    the edge of the volume: the outer border runs through the air and never along the skin.
+    Tissue that would be left floating before the hole is removed too. Near the brain nothing
+    is removed, whatever the model says of it.
+
+    Parameters
+    ----------
+    estimate
+        Where face, ears and brain are.
+    volume
+        The volume that was estimated.
+    policy
+        Margin, guard, ears.
+
+    Returns
+    -------
+    (slices, rows, columns) ndarray of bool
+        True where the voxel is to be removed; all False where the estimate holds no face.
+    """
+    grid = _cover(estimate, volume)
+    face, ears, brain = (
+        interpolate(array, estimate.affine, grid.affine, grid.shape)
+        for array in (estimate.face, estimate.ears, estimate.brain)
+    )
+    reserve = -distance_inside(largest(brain, share=1.0), grid.spacing_mm) - policy.brain_guard_mm
+    tissue = _tissue(volume, grid)
+    removal = in_front(largest(face, share=SPECK_SHARE))
+    if policy.ears:
+        removal = np.maximum(removal, outward(beside(ears, brain), brain))
+    level = distance_inside(through_air(removal, tissue), grid.spacing_mm) + policy.margin_mm
+    level[floating(tissue, (level > 0) & (reserve > 0), brain)] = grid.spacing_mm
+    return _on_volume(np.minimum(level, reserve), grid, volume)
+
+
+def _cover(estimate: FaceEstimate, volume: Volume) -> Grid:
+    """Extend the grid of the estimate to the whole volume, on the same lattice."""
+    spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
+    low, high = extent(volume.affine, volume.stored.shape)
+    own_low, _ = extent(estimate.affine, estimate.face.shape)
+    first = np.floor((low - own_low) / spacing).astype(int)
+    i, j, k = (int(n) + 1 for n in np.ceil((high - own_low) / spacing).astype(int) - first)
+    origin = (own_low + first * spacing) * RAS_SIGN
+    return Grid(shape=(i, j, k), origin=origin, spacing_mm=spacing)
+
+
+def _tissue(volume: Volume, grid: Grid) -> NDArray[np.bool_]:
+    values = sample(volume, grid)
+    return np.asarray(values > TISSUE_SHARE * np.percentile(values, 99))
+
+
+def _on_volume(level: NDArray[np.float32], grid: Grid, volume: Volume) -> NDArray[np.bool_]:
+    axes = body_axes(volume.affine)
+    mask = np.zeros(to_body(volume.stored, axes).shape, bool)
+    for first, block in on_voxels(level, grid, volume):
+        mask[first : first + len(block)] = block > 0
+    return np.ascontiguousarray(from_body(mask, axes))

@@ -1,0 +1,157 @@
+"""Geometry of probabilities on a grid parallel to the body's axes.
+
+All arrays here grow to the patient's right, front and top (RAS+). A probability of one half
+is the border of a region.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BORDER = 0.5
+"""Probability at the border of a region."""
+
+FAR_MM = 1000.0
+"""Distance that stands for "nowhere near", where a region is empty or fills the grid."""
+
+RIGHT, FRONT, TOP = 0, 1, 2
+
+
+def largest(probability: NDArray[np.float32], *, share: float) -> NDArray[np.float32]:
+    """Silence every piece that is smaller than a share of the largest one.
+
+    Parameters
+    ----------
+    probability : (i, j, k) ndarray of float32
+        Of one class.
+    share
+        1 keeps the largest piece only.
+    """
+    labels, n = ndimage.label(probability > BORDER)
+    if n <= 1:
+        return probability
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    small = sizes < share * sizes.max()
+    small[0] = False
+    # what is silenced falls just below the border, so that a kept piece beside it keeps its shape
+    return np.where(small[labels], np.minimum(probability, 0.0), probability)
+
+
+def distance_inside(probability: NDArray[np.float32], spacing_mm: float) -> NDArray[np.float32]:
+    """Give the signed distance to the border of a region.
+
+    The border is placed between voxels by the slope of the probability, so the distance is
+    much finer than the grid.
+
+    Parameters
+    ----------
+    probability : (i, j, k) ndarray of float32
+        0 to 1.
+    spacing_mm
+        Edge of a voxel, in mm.
+
+    Returns
+    -------
+    (i, j, k) ndarray of float32
+        In mm, positive inside; plus or minus `FAR_MM` where there is no border.
+    """
+    inside = probability > BORDER
+    if inside.all() or not inside.any():
+        return np.where(inside, np.float32(FAR_MM), np.float32(-FAR_MM))
+    slopes = np.gradient(probability, spacing_mm)
+    steepness = np.sqrt(sum(slope**2 for slope in slopes))
+    # how far the border lies from the middle of a voxel next to it
+    offset = np.abs(probability - BORDER) / np.maximum(steepness, BORDER / spacing_mm / 4)
+    offset = np.minimum(offset, spacing_mm / 2)
+    return np.where(
+        inside, _beyond(inside, offset, spacing_mm), -_beyond(~inside, offset, spacing_mm)
+    )
+
+
+def _beyond(
+    region: NDArray[np.bool_], offset: NDArray[np.float32], spacing_mm: float
+) -> NDArray[np.float32]:
+    """Distance from voxels of a region to its border."""
+    distance, nearest = ndimage.distance_transform_edt(
+        region, sampling=spacing_mm, return_indices=True
+    )
+    out: NDArray[np.float32] = (distance - offset[tuple(nearest)]).astype(np.float32)
+    return out
+
+
+def in_front(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Call everything in front of a region part of it."""
+    return np.maximum.accumulate(probability, axis=FRONT)
+
+
+def middle(brain: NDArray[np.float32]) -> int:
+    """Index, along the axis to the right, of the middle of the brain, or of the grid."""
+    inside = brain > BORDER
+    if not inside.any():
+        return brain.shape[RIGHT] // 2
+    return int(np.rint(np.argwhere(inside)[:, RIGHT].mean()))
+
+
+def beside(ears: NDArray[np.float32], brain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Keep the largest piece of ear on either side of the brain's middle."""
+    centre = middle(brain)
+    return np.concatenate(
+        [largest(ears[:centre], share=1.0), largest(ears[centre:], share=1.0)], axis=RIGHT
+    )
+
+
+def outward(ears: NDArray[np.float32], brain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Call everything further out than an ear part of it."""
+    centre = middle(brain)
+    left = np.maximum.accumulate(ears[:centre][::-1], axis=RIGHT)[::-1]
+    return np.concatenate([left, np.maximum.accumulate(ears[centre:], axis=RIGHT)], axis=RIGHT)
+
+
+def through_air(probability: NDArray[np.float32], tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Extend a region to the right, the left and downwards, until it meets tissue.
+
+    Without this the sides of the mask would trace the outline of cheeks and chin.
+    """
+    out = probability.copy()
+    for axis, direction in ((RIGHT, 1), (RIGHT, -1), (TOP, -1)):
+        swept = np.moveaxis(out, axis, 0)[::direction]
+        air = np.moveaxis(~tissue, axis, 0)[::direction]
+        for before in range(len(swept) - 1):
+            here = swept[before + 1]
+            np.maximum(here, swept[before] * air[before + 1], out=here)
+    return out
+
+
+def floating(
+    tissue: NDArray[np.bool_], removed: NDArray[np.bool_], brain: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Find tissue that the removal would cut off from the head.
+
+    Parameters
+    ----------
+    tissue, removed : (i, j, k) ndarray of bool
+        What is patient, and what is going to be removed.
+    brain : (i, j, k) ndarray of float32
+        Tells which piece is the head.
+
+    Returns
+    -------
+    (i, j, k) ndarray of bool
+        Pieces without brain that touch what is removed.
+    """
+    labels, n = ndimage.label(tissue & ~removed)
+    if n <= 1:
+        return np.zeros(tissue.shape, bool)
+    inside = np.bincount(labels[brain > BORDER], minlength=n + 1)
+    inside[0] = 0
+    touching = np.zeros(n + 1, bool)
+    touching[np.unique(labels[ndimage.binary_dilation(removed)])] = True
+    touching[[0, int(inside.argmax())]] = False
+    return np.asarray(touching[labels])

@@ -1,0 +1,91 @@
+"""A face model that sees an ellipsoid head in the middle of any volume.
+
+>>> from tests.fakes.face import FakeFaceModel
+>>> FakeFaceModel().card.name
+'fake'
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deid_node.face.grid import RAS_SIGN, extent
+from deid_node.face.model import FaceEstimate, ModelCard
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deid_node.dicom.volume import Volume
+
+HEAD_MM = np.array([76.0, 98.0, 110.0])
+"""Half axes of the fake head to the right, the front and the top, in mm."""
+
+FIELD_MM = 240.0
+"""Field of view in which the head has `HEAD_MM`; a smaller one has a smaller head."""
+
+CARD = ModelCard(name="fake", version="1", sha256="0" * 64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeFaceModel:
+    """Calls the front lower part of the middle of a volume its face.
+
+    Volumes from 120 to 400 mm across give an estimate that `judge` finds plausible, whatever
+    their voxels hold.
+
+    Parameters
+    ----------
+    spacing_mm
+        Edge of the voxels of the estimate, in mm.
+    card
+        What the model says of itself.
+    """
+
+    spacing_mm: float = 4.0
+    card: ModelCard = field(default=CARD)
+
+    def estimate(self, volume: Volume) -> FaceEstimate:
+        """Place brain, face and ears by the volume's geometry alone."""
+        low, high = extent(volume.affine, volume.stored.shape)
+        scale = float(np.clip((high - low).min() / FIELD_MM, 0.5, 1.2))
+        shape = np.ceil((high - low) / self.spacing_mm).astype(int) + 9
+        corner = (low + high) / 2 - (shape - 1) / 2 * self.spacing_mm
+        affine = np.diag([*(RAS_SIGN * self.spacing_mm), 1.0])
+        affine[:3, 3] = corner * RAS_SIGN
+        axes = [(np.arange(n) - (n - 1) / 2) * self.spacing_mm / scale for n in shape]
+        x, y, z = np.meshgrid(*axes, indexing="ij")
+        return _head(x, y, z, affine)
+
+
+def _head(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    affine: NDArray[np.float64],
+) -> FaceEstimate:
+    """Draw the classes; x, y, z are adult mm from the head's middle."""
+    brain = _ball(x / 64, (y + 12) / 72, (z - 35) / 58)
+    front = _soft((y - 62) / 8) * _soft((130 - y) / 8)
+    below = _soft((22 - z) / 8) * _soft((z + 100) / 8) * _soft((70 - np.abs(x)) / 8)
+    ears = _ball((np.abs(x) - 84) / 16, (y + 12) / 26, (z + 12) / 34)
+    face = front * below
+    return FaceEstimate(
+        face=(face * (1 - brain)).astype(np.float32),
+        ears=(ears * (1 - brain) * (1 - face)).astype(np.float32),
+        brain=brain.astype(np.float32),
+        affine=affine,
+    )
+
+
+def _ball(
+    x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return _soft((1 - np.sqrt(x**2 + y**2 + z**2)) * 10)
+
+
+def _soft(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn a signed distance into a probability."""
+    return np.asarray(1 / (1 + np.exp(-4 * np.clip(steps, -10, 10))))
