@@ -107,7 +107,7 @@ def pixel_data(words: Words) -> bytes:
 def _decoded(instance: Dataset) -> Words:
     """Decode compressed Pixel Data, without any colour or modality transform."""
     try:
-        values = pixel_array(instance, raw=True)
+        values = pixel_array(instance)
     except Exception:  # noqa: BLE001 - decoders raise many kinds, and their text quotes values
         raise PixelsUnusable(why="compressed Pixel Data cannot be decoded", n_instances=1) from None
     if values.shape != (int(instance.Rows), int(instance.Columns)):

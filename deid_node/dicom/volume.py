@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deid_node.dicom.geometry import series_affine
-from deid_node.dicom.pixels import pixel_words, stored_values
+from deid_node.dicom.pixels import stored_values
 from deid_node.errors import MissingAttribute
 
 if TYPE_CHECKING:
@@ -63,13 +63,15 @@ class Volume:
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
 
 
-def stack(series: Series) -> Volume:
+def stack(series: Series, words: Sequence[Words]) -> Volume:
     """Stack the instances of a series into one volume.
 
     Parameters
     ----------
     series : Series
         Instances in stack order.
+    words : sequence of (rows, columns) ndarray of uint8 or uint16
+        Pixel cells of each instance, as `pixel_words` reads them.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def stack(series: Series) -> Volume:
     Raises
     ------
     PixelsUnusable
-        If pixels cannot be read as grey stored values.
+        If pixels are not plain stored values.
     UnevenSlices
         If the slices are not evenly spaced.
     """
@@ -89,7 +91,7 @@ def stack(series: Series) -> Volume:
         first.ImageOrientationPatient,
         first.PixelSpacing,
     )
-    stored = np.stack([stored_values(pixel_words(each), each) for each in series.instances])
+    stored = np.stack([stored_values(*pair) for pair in zip(words, series.instances, strict=True)])
     return Volume(
         stored=stored,
         slope=_transform_parameter(series.instances, "RescaleSlope", 1.0),

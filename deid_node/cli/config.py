@@ -1,0 +1,49 @@
+"""``deid-node config``: the settings file, checked and explained."""
+
+from __future__ import annotations
+
+import json as json_text
+
+import typer
+
+from deid_node.cli.options import ConfigOption, JsonOption, settings_from
+from deid_node.cli.output import say, say_json
+
+app = typer.Typer(help="The settings file.", no_args_is_help=True)
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Check settings, profile, key and weights without starting anything.
+
+    Example: deid-node config check --config deid-node.toml
+    """
+    from deid_node.config.load import recipe_from
+
+    settings = settings_from(config)
+    recipe = recipe_from(settings)
+    say(f"settings are valid; recipe {recipe.digest()[:16]}")
+
+
+@app.command()
+def show(config: ConfigOption = None, *, json: JsonOption = False) -> None:
+    """Print the settings in force, defaults included. Secrets are paths, never values.
+
+    Example: deid-node config show --json
+    """
+    resolved = settings_from(config).model_dump(mode="json")
+    if json:
+        say_json({"settings": resolved})
+    else:
+        say(json_text.dumps(resolved, indent=2))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the settings file, for editors.
+
+    Example: deid-node config schema > deid-node.schema.json
+    """
+    from deid_node.config.schema import Settings
+
+    say(json_text.dumps(Settings.model_json_schema(), indent=2))

@@ -1,0 +1,209 @@
+"""Work through a folder of DICOM files, one series at a time, for `send` and `deface`."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from deid_node.cli.output import progress
+from deid_node.config.load import recipe_from
+from deid_node.dicom.series import group_files, read_series
+from deid_node.errors import DeidNodeError, Disposition, NotDicom, OutputUnwritable
+from deid_node.node.evidence import keep_picture
+from deid_node.pipeline.deidentify import STAGES, deidentify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from deid_node.config.schema import Settings
+    from deid_node.errors import InstanceRefused
+    from deid_node.node.destination import Destination
+    from deid_node.pipeline.deidentify import DeidentifiedSeries
+
+DELIVERED: Final = "delivered"
+STEPS: Final = len(STAGES) + 2
+"""Ticks of the progress bar for one series: reading, the stages, delivering."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one series.
+
+    Parameters
+    ----------
+    series : str
+        Pseudonym of the source series.
+    state : str
+        ``delivered``, ``held``, ``refused``, or ``retry``: not taken by the destination.
+    n_files : int
+        Files of the series that were found.
+    removed_ml : float
+        Volume of the voxels that were replaced, in millilitres.
+    seconds : float
+        Wall time.
+    reason, next_step : str
+        Why it was not delivered, and what to do.
+    exit_code : int
+        What this series contributes to the exit code.
+    picture : Path or None
+        The before/after picture; it shows the face.
+    record : dict or None
+        What was done.
+    """
+
+    series: str
+    state: str
+    n_files: int
+    seconds: float
+    removed_ml: float = 0.0
+    reason: str = ""
+    next_step: str = ""
+    exit_code: int = 0
+    picture: Path | None = None
+    record: dict[str, object] | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Give the outcome as JSON types."""
+        return {**asdict(self), "picture": str(self.picture) if self.picture else None}
+
+
+class Offline:
+    """De-identify a folder and deliver each series as soon as it is ready.
+
+    Parameters
+    ----------
+    settings : Settings
+        Profile, key, model, and where private pictures are kept.
+    destination : Destination
+        What receives the results.
+    also : callable, optional
+        Called with each series after it was delivered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        destination: Destination,
+        *,
+        also: Callable[[DeidentifiedSeries], None] | None = None,
+    ) -> None:
+        self._recipe = recipe_from(settings)
+        self._private = settings.spool.folder
+        self._destination = destination
+        self._also = also or (lambda _result: None)
+
+    def run(self, folder: Path) -> tuple[list[Outcome], list[tuple[Path, InstanceRefused]]]:
+        """Work through every file below `folder`.
+
+        Returns
+        -------
+        list of Outcome
+            One for each series.
+        list of (Path, InstanceRefused)
+            Files that belong to no series.
+
+        Raises
+        ------
+        NotDicom
+            If no file is a DICOM instance.
+        """
+        by_series, refused = group_files(files_below(folder))
+        if not by_series:
+            n_files = len(refused)
+            raise NotDicom(f"no DICOM instance among the {n_files} files of {folder}")
+        with _bar() as bar:
+            task = bar.add_task("", total=STEPS * len(by_series))
+            outcomes = []
+            for n, (uid, paths) in enumerate(by_series.items(), start=1):
+                key = self._recipe.pseudonyms.series_key(uid)
+
+                def step(stage: str, key: str = key) -> None:
+                    bar.update(task, advance=1, description=f"{key[:8]} {stage}")
+
+                outcomes.append(self._series(key, paths, step))
+                bar.update(task, completed=n * STEPS)
+        return outcomes, refused
+
+    def _series(self, key: str, paths: Sequence[Path], step: Callable[[str], None]) -> Outcome:
+        """De-identify and deliver one series; a failure of it is its own."""
+        began = time.monotonic()
+        picture = None
+        try:
+            step("read")
+            result = deidentify(read_series(paths), self._recipe, observe=step)
+            picture = keep_picture(self._private, key, result.evidence)
+            step("deliver")
+            self._destination.deliver([*result.instances, result.segmentation])
+            self._also(result)
+        except OutputUnwritable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one series' fault must not stop the others
+            return _failed(error, key=key, n_files=len(paths), began=began, picture=picture)
+        return Outcome(
+            series=key,
+            state=DELIVERED,
+            n_files=len(paths),
+            seconds=time.monotonic() - began,
+            removed_ml=result.record.removed_ml,
+            picture=picture,
+            record=result.record.as_json(),
+        )
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """List every regular file below a folder, in a stable order; links are not followed.
+
+    Raises
+    ------
+    NotDicom
+        If the folder does not exist or cannot be read.
+    """
+    if not folder.is_dir():
+        raise NotDicom(f"{folder} is not a folder")
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = folder.__class__(root) / name
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _failed(
+    error: Exception, *, key: str, n_files: int, began: float, picture: Path | None
+) -> Outcome:
+    """Turn an error into an outcome; of a foreign error only the class is told."""
+    known = isinstance(error, DeidNodeError)
+    state = {Disposition.REFUSE: "refused", Disposition.RETRY: "retry"}.get(
+        error.disposition if known else Disposition.HOLD, "held"
+    )
+    return Outcome(
+        series=key,
+        state=state,
+        n_files=n_files,
+        seconds=time.monotonic() - began,
+        reason=f"{type(error).__name__}: {error}"
+        if known
+        else f"internal error {type(error).__name__}, error_id {uuid.uuid4().hex[:8]}",
+        next_step=error.next_step if known else DeidNodeError.next_step,
+        exit_code=error.exit_code if known else DeidNodeError.exit_code,
+        picture=picture,
+    )
+
+
+def _bar() -> Progress:
+    """Build the progress bar; on standard error, and only where a person looks."""
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=progress,
+        transient=True,
+        disable=not progress.is_terminal,
+    )

@@ -1,0 +1,36 @@
+"""``deid-node profile``: what happens to each attribute, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deid_node.cli.output import say
+
+app = typer.Typer(help="Profiles of header de-identification.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_profiles() -> None:
+    """List the shipped profiles.
+
+    Example: deid-node profile list
+    """
+    from deid_node.config.profile_file import shipped_profiles
+
+    for path in sorted(shipped_profiles().glob("*.yaml")):
+        say(path.stem)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A shipped profile's name, or a path.")],
+) -> None:
+    """Print a profile file, with the reason for each rule.
+
+    Example: deid-node profile show research-mr
+    """
+    from deid_node.config.profile_file import profile_path
+
+    say(profile_path(name).read_text(encoding="utf-8").rstrip())

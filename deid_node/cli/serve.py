@@ -1,0 +1,24 @@
+"""``deid-node serve``: receive over DICOM, de-identify, send on."""
+
+from __future__ import annotations
+
+from deid_node.cli.options import ConfigOption, settings_from
+from deid_node.cli.output import progress
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Receive series over DICOM, de-identify them and send them on, until told to stop.
+
+    Example: deid-node serve --config /etc/deid-node/deid-node.toml
+    """
+    from deid_node.node.service import Service
+
+    settings = settings_from(config)
+    service = Service(settings)
+    node = settings.node
+    progress.print(
+        f"{node.ae_title} listens on {node.bind}:{node.port}; "
+        f"{len(settings.destinations)} destinations; stop with Ctrl-C",
+        markup=False,
+    )
+    service.run()
