@@ -1,6 +1,6 @@
 """Write a trained network as the folder that is shipped: IR, plans, safetensors and card.
 
-Usage: ``python export.py STATE.pt FOLDER --patch 80 --spacing 3.2 --version 1 [--measured FILE]``
+Usage: ``python -m face_model.export STATE.pt FOLDER --patch 80 --spacing 3.2 --version 1 [--measured FILE]``
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import network
 import numpy as np
 import openvino
 import torch
 from safetensors.torch import save_file
+
+from face_model import network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,7 +111,9 @@ def card(folder: Path, version: str, measured: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def export(state: Path, folder: Path, plan: dict[str, Any], version: str, measured: Path | None) -> None:
+def export(
+    state: Path, folder: Path, plan: dict[str, Any], version: str, measured: Path | None
+) -> None:
     """Write every file of the folder; the card last, so that a torn export does not verify."""
     net = network.build(plan)
     net.load_state_dict(load_state(state))
