@@ -14,6 +14,7 @@
     - UnevenSlices           hold      exit 65
     - DuplicatePosition      hold      exit 65
     - DuplicateInstance      hold      exit 65
+    - LateInstances          hold      exit 65
     - MixedSeries            hold      exit 65
     - MissingAttribute       hold      exit 65
     - PixelsUnusable         hold      exit 65
@@ -187,6 +188,15 @@ class DuplicateInstance(SeriesHeld):
 
     def __init__(self, *, n_instances: int) -> None:
         super().__init__(f"{n_instances} instances bear a SOP Instance UID that another one has")
+
+
+class LateInstances(SeriesHeld):
+    """Instances came after the rest of their series had been de-identified and sent."""
+
+    next_step = "send the whole series again under a new Series Instance UID"
+
+    def __init__(self) -> None:
+        super().__init__("instances arrived after the rest of the series had left the node")
 
 
 class MixedSeries(SeriesHeld):

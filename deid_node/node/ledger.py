@@ -1,0 +1,427 @@
+"""The state of every series, in SQLite.
+
+When a method returns, what it wrote survives a power failure (WAL, synchronous=FULL).
+Rows hold keys, digests, counts, times and names of errors; never a value of a dataset.
+Several threads share one ledger: each method is one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from deid_node.errors import KeyUnusable, LateInstances, SpoolFull
+from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.spool import Kept
+from deid_node.node.states import OPEN_TO_ARRIVALS, TRANSITIONS, DeliveryState, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS node (key_fingerprint TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS series (
+    series TEXT NOT NULL, generation INTEGER NOT NULL, state TEXT NOT NULL,
+    n_instances INTEGER NOT NULL, error TEXT, reason TEXT, error_id TEXT,
+    arrived_at REAL NOT NULL, changed_at REAL NOT NULL,
+    PRIMARY KEY (series, generation)
+) STRICT;
+CREATE INDEX IF NOT EXISTS series_by_state ON series (state);
+CREATE TABLE IF NOT EXISTS instance (
+    series TEXT NOT NULL, generation INTEGER NOT NULL,
+    instance TEXT NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (series, instance, digest)
+) STRICT;
+CREATE TABLE IF NOT EXISTS delivery (
+    series TEXT NOT NULL, generation INTEGER NOT NULL, destination TEXT NOT NULL,
+    state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT,
+    PRIMARY KEY (series, generation, destination)
+) STRICT;
+CREATE INDEX IF NOT EXISTS delivery_by_destination ON delivery (destination, state);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Generation:
+    """One series as it was first received, or what came too late to belong to that."""
+
+    series: SeriesKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One generation of a series that the worker has for itself."""
+
+    generation: Generation
+    instances: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a series stopped: class name and safe message of the error, and an id in the log."""
+
+    error: str
+    message: str
+    error_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What an instance found when it came.
+
+    Parameters
+    ----------
+    generation
+        The one it belongs to.
+    state
+        Of that generation, now.
+    is_known
+        It had come before, with the same contents.
+    """
+
+    generation: Generation
+    state: State
+    is_known: bool
+
+
+class Ledger:
+    """The tables of one node.
+
+    Parameters
+    ----------
+    path
+        Database file; made, with mode 0600, where it is missing.
+    now
+        Clock, in seconds since the epoch.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        path.touch(mode=0o600)
+        self._now = now
+        self._lock = threading.RLock()
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute("PRAGMA secure_delete=ON")
+        self._database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._database.close()
+
+    def belongs_to(self, key_fingerprint: str) -> None:
+        """Bind the ledger to the pseudonym key that made its names.
+
+        Raises
+        ------
+        KeyUnusable
+            If another key made them: one series would go by two names.
+        """
+        with self._transaction() as database:
+            row = database.execute("SELECT key_fingerprint FROM node").fetchone()
+            if row is None:
+                database.execute("INSERT INTO node VALUES (?)", (key_fingerprint,))
+            elif row[0] != key_fingerprint:
+                raise KeyUnusable("the spool was filled under another pseudonym key")
+
+    def arrived(self, kept: Kept) -> Arrival:
+        """Note one instance that the spool has.
+
+        Before anything of its series can have left the node, the instance joins it and the
+        series is open again. After that, an instance that is known changes nothing, and
+        any other belongs to a later generation, which is held.
+        """
+        with self._transaction() as database:
+            known = database.execute(
+                "SELECT generation, state FROM instance JOIN series USING (series, generation)"
+                " WHERE series = ? AND instance = ? AND digest = ?",
+                (kept.series, kept.instance, kept.digest),
+            ).fetchone()
+            if known is not None:
+                generation = Generation(series=kept.series, number=known[0])
+                return Arrival(generation=generation, state=State(known[1]), is_known=True)
+            generation, state = self._generation_for(database, kept.series)
+            database.execute(
+                "INSERT INTO instance VALUES (?, ?, ?, ?)",
+                (kept.series, generation.number, kept.instance, kept.digest),
+            )
+            database.execute(
+                "UPDATE series SET n_instances = n_instances + 1"
+                " WHERE series = ? AND generation = ?",
+                _key(generation),
+            )
+            return Arrival(generation=generation, state=state, is_known=False)
+
+    def received(self, series: SeriesKey) -> None:
+        """Close a series: everything has arrived."""
+        with self._transaction() as database:
+            latest = self._latest(database, series)
+            if latest is not None:
+                _move(database, latest[0], State.RECEIVING, State.RECEIVED, at=self._now())
+
+    def claim(self) -> Claim | None:
+        """Take the series that has waited longest, if any waits."""
+        with self._transaction() as database:
+            row = database.execute(
+                "SELECT series, generation FROM series WHERE state = ?"
+                " ORDER BY changed_at, series LIMIT 1",
+                (State.RECEIVED.value,),
+            ).fetchone()
+            if row is None:
+                return None
+            generation = _generation(row)
+            _move(database, generation, State.RECEIVED, State.CLAIMED, at=self._now())
+            return Claim(generation=generation, instances=_instances(database, generation))
+
+    def unclaim(self, generation: Generation) -> None:
+        """Give a claim back, to be taken again."""
+        with self._transaction() as database:
+            _move(database, generation, State.CLAIMED, State.RECEIVED, at=self._now())
+
+    def set_aside(self, generation: Generation, state: State, reason: Reason) -> bool:
+        """Hold or refuse a claimed series.
+
+        Returns
+        -------
+        bool
+            False if an instance arrived meanwhile: the series will be judged again.
+        """
+        with self._transaction() as database:
+            moved = _move(database, generation, State.CLAIMED, state, at=self._now())
+            if moved:
+                _give_reason(database, generation, reason)
+            return moved
+
+    def ready(self, generation: Generation, destinations: Sequence[str]) -> bool:
+        """Note that the result is durable, and owed to every one of `destinations`.
+
+        Returns
+        -------
+        bool
+            False if an instance arrived meanwhile: the result must not be sent.
+        """
+        with self._transaction() as database:
+            if not _move(database, generation, State.CLAIMED, State.READY, at=self._now()):
+                return False
+            database.executemany(
+                "INSERT INTO delivery (series, generation, destination, state) VALUES (?, ?, ?, ?)",
+                [(*_key(generation), name, DeliveryState.PENDING.value) for name in destinations],
+            )
+            return True
+
+    def owed_to(self, destination: str) -> list[Generation]:
+        """List what a destination has not got yet, oldest first."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT series, generation FROM delivery JOIN series USING (series, generation)"
+                " WHERE destination = ? AND delivery.state = ? AND series.state = ?"
+                " ORDER BY changed_at, series",
+                (destination, DeliveryState.PENDING.value, State.READY.value),
+            )
+            return [_generation(row) for row in rows]
+
+    def delivery_failed(self, generation: Generation, destination: str, reason: str) -> int:
+        """Count an attempt that may be repeated; return how many there were."""
+        with self._transaction() as database:
+            row = database.execute(
+                "UPDATE delivery SET attempts = attempts + 1, reason = ?"
+                " WHERE series = ? AND generation = ? AND destination = ? RETURNING attempts",
+                (reason, *_key(generation), destination),
+            ).fetchone()
+            return int(row[0])
+
+    def delivery_settled(
+        self, generation: Generation, destination: str, refusal: Reason | None = None
+    ) -> State:
+        """Note that a destination has a series, or will not take it.
+
+        Once every destination is settled, the series is DELIVERED, or HELD if one refused.
+
+        Returns
+        -------
+        State
+            Of the series, now.
+        """
+        outcome = DeliveryState.DELIVERED if refusal is None else DeliveryState.REFUSED
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE delivery SET state = ?, attempts = attempts + 1, reason = ?"
+                " WHERE series = ? AND generation = ? AND destination = ?",
+                (
+                    outcome.value,
+                    refusal.message if refusal else None,
+                    *_key(generation),
+                    destination,
+                ),
+            )
+            if refusal is not None:
+                _give_reason(database, generation, refusal)
+            return self._settle(database, generation)
+
+    def delivered_before(self, moment: float) -> list[Claim]:
+        """List what has been with every destination since `moment` (seconds of the epoch)."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT series, generation FROM series WHERE state = ? AND changed_at <= ?",
+                (State.DELIVERED.value, moment),
+            ).fetchall()
+            return [
+                Claim(generation=_generation(row), instances=_instances(database, _generation(row)))
+                for row in rows
+            ]
+
+    def purged(self, generation: Generation) -> None:
+        """Note that the files of a delivered series are to be deleted."""
+        with self._transaction() as database:
+            _move(database, generation, State.DELIVERED, State.PURGED, at=self._now())
+
+    def recover(self) -> list[SeriesKey]:
+        """Give back what a crash left claimed; list the series that are still open.
+
+        Only for the start of the node, before anything claims or arrives.
+        """
+        with self._transaction() as database:
+            claimed = database.execute(
+                "SELECT series, generation FROM series WHERE state = ?", (State.CLAIMED.value,)
+            ).fetchall()
+            for row in claimed:
+                _move(database, _generation(row), State.CLAIMED, State.RECEIVED, at=self._now())
+            rows = database.execute(
+                "SELECT series FROM series WHERE state = ?", (State.RECEIVING.value,)
+            )
+            return [SeriesKey(row[0]) for row in rows]
+
+    def states(self) -> dict[Generation, State]:
+        """Tell the state of every series."""
+        with self._transaction() as database:
+            rows = database.execute("SELECT series, generation, state FROM series")
+            return {_generation(row): State(row[2]) for row in rows}
+
+    def _generation_for(
+        self, database: sqlite3.Connection, series: SeriesKey
+    ) -> tuple[Generation, State]:
+        """Find, reopen or begin the generation that a new instance belongs to."""
+        latest = self._latest(database, series)
+        if latest is None:
+            first = Generation(series=series, number=1)
+            self._begin(database, first, State.RECEIVING)
+            return first, State.RECEIVING
+        generation, state = latest
+        if _may_have_left(database, generation, state):
+            late = Generation(series=series, number=generation.number + 1)
+            self._begin(database, late, State.HELD)
+            error = LateInstances()
+            _give_reason(database, late, Reason(error=type(error).__name__, message=str(error)))
+            return late, State.HELD
+        if generation.number > 1:
+            return generation, state
+        if state is not State.RECEIVING:
+            _move(database, generation, state, State.RECEIVING, at=self._now())
+        return generation, State.RECEIVING
+
+    def _latest(
+        self, database: sqlite3.Connection, series: SeriesKey
+    ) -> tuple[Generation, State] | None:
+        row = database.execute(
+            "SELECT series, generation, state FROM series WHERE series = ?"
+            " ORDER BY generation DESC LIMIT 1",
+            (series,),
+        ).fetchone()
+        return None if row is None else (_generation(row), State(row[2]))
+
+    def _begin(self, database: sqlite3.Connection, generation: Generation, state: State) -> None:
+        now = self._now()
+        database.execute(
+            "INSERT INTO series (series, generation, state, n_instances, arrived_at, changed_at)"
+            " VALUES (?, ?, ?, 0, ?, ?)",
+            (*_key(generation), state.value, now, now),
+        )
+
+    def _settle(self, database: sqlite3.Connection, generation: Generation) -> State:
+        rows = database.execute(
+            "SELECT DISTINCT state FROM delivery WHERE series = ? AND generation = ?",
+            _key(generation),
+        )
+        outcomes = {DeliveryState(row[0]) for row in rows}
+        if DeliveryState.PENDING in outcomes:
+            return State.READY
+        after = State.HELD if DeliveryState.REFUSED in outcomes else State.DELIVERED
+        _move(database, generation, State.READY, after, at=self._now())
+        return after
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Make everything inside durable together, or nothing of it."""
+        with self._lock:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException as error:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
+                raise
+
+
+def _move(
+    database: sqlite3.Connection, generation: Generation, before: State, after: State, *, at: float
+) -> bool:
+    """Make one step of the transition table; False if the series is not in `before`."""
+    if after not in TRANSITIONS[before]:
+        raise ValueError(f"no step leads from {before.value} to {after.value}")
+    moved = database.execute(
+        "UPDATE series SET state = ?, changed_at = ?"
+        " WHERE series = ? AND generation = ? AND state = ?",
+        (after.value, at, *_key(generation), before.value),
+    )
+    if after is State.RECEIVING and moved.rowcount == 1:
+        _give_reason(database, generation, None)
+    return moved.rowcount == 1
+
+
+def _may_have_left(database: sqlite3.Connection, generation: Generation, state: State) -> bool:
+    """Tell whether a destination may have any of it: then nothing can be added to it."""
+    if state not in OPEN_TO_ARRIVALS:
+        return True
+    owed = database.execute(
+        "SELECT 1 FROM delivery WHERE series = ? AND generation = ?", _key(generation)
+    )
+    return owed.fetchone() is not None
+
+
+def _give_reason(
+    database: sqlite3.Connection, generation: Generation, reason: Reason | None
+) -> None:
+    why = (reason.error, reason.message, reason.error_id) if reason else (None, None, None)
+    database.execute(
+        "UPDATE series SET error = ?, reason = ?, error_id = ? WHERE series = ? AND generation = ?",
+        (*why, *_key(generation)),
+    )
+
+
+def _instances(database: sqlite3.Connection, generation: Generation) -> tuple[Kept, ...]:
+    rows = database.execute(
+        "SELECT instance, digest FROM instance WHERE series = ? AND generation = ?"
+        " ORDER BY instance, digest",
+        _key(generation),
+    )
+    return tuple(
+        Kept(series=generation.series, instance=InstanceKey(row[0]), digest=row[1]) for row in rows
+    )
+
+
+def _generation(row: tuple[str, int]) -> Generation:
+    return Generation(series=SeriesKey(row[0]), number=row[1])
+
+
+def _key(generation: Generation) -> tuple[str, int]:
+    return (generation.series, generation.number)

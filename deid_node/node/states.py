@@ -1,0 +1,58 @@
+"""The states of a series on its way through the node, and every step between them."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+
+class State(enum.Enum):
+    """Where a series is."""
+
+    RECEIVING = "receiving"
+    """Instances may still arrive."""
+    RECEIVED = "received"
+    """Complete; waits for the worker."""
+    CLAIMED = "claimed"
+    """The worker has it."""
+    READY = "ready"
+    """The result is durable in the outbox; destinations may have some of it."""
+    DELIVERED = "delivered"
+    """Every destination has all of it."""
+    PURGED = "purged"
+    """Originals and result are deleted; only keys and digests are left."""
+    HELD = "held"
+    """Waits for a person; nothing more is done with it."""
+    REFUSED = "refused"
+    """Cannot be worked on; nothing left the node."""
+
+
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
+    State.RECEIVING: frozenset({State.RECEIVED}),
+    State.RECEIVED: frozenset({State.CLAIMED, State.RECEIVING}),
+    State.CLAIMED: frozenset(
+        {State.READY, State.HELD, State.REFUSED, State.RECEIVED, State.RECEIVING}
+    ),
+    State.READY: frozenset({State.DELIVERED, State.HELD}),
+    State.DELIVERED: frozenset({State.PURGED}),
+    State.PURGED: frozenset(),
+    State.HELD: frozenset({State.RECEIVING}),
+    State.REFUSED: frozenset({State.RECEIVING}),
+}
+"""From each state, the states that may follow. Back to RECEIVING: an instance arrived late,
+before anything left the node. CLAIMED to RECEIVED: the node stopped, or the disk was full."""
+
+OPEN_TO_ARRIVALS: Final = frozenset(
+    state
+    for state, followers in TRANSITIONS.items()
+    if state is State.RECEIVING or State.RECEIVING in followers
+)
+"""States in which another instance joins the series; in any other it comes too late."""
+
+
+class DeliveryState(enum.Enum):
+    """What one destination has of one series."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    REFUSED = "refused"

@@ -1,0 +1,293 @@
+"""The ledger makes only the steps of its table, and none is lost or made twice."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deid_node.errors import KeyUnusable, SpoolFull
+from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node import ledger as ledger_module
+from deid_node.node.ledger import Generation, Ledger, Reason
+from deid_node.node.spool import Kept
+from deid_node.node.states import TRANSITIONS, State
+from tests.fakes.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SERIES = SeriesKey("k7q2m4x9tz3a")
+FIRST = Generation(series=SERIES, number=1)
+LATE = Generation(series=SERIES, number=2)
+REASON = Reason(error="UnevenSlices", message="5 slices: one gap is 2 mm", error_id=None)
+
+STEPS = {
+    (State.RECEIVING, State.RECEIVED),
+    (State.RECEIVED, State.CLAIMED),
+    (State.RECEIVED, State.RECEIVING),
+    (State.CLAIMED, State.READY),
+    (State.CLAIMED, State.HELD),
+    (State.CLAIMED, State.REFUSED),
+    (State.CLAIMED, State.RECEIVED),
+    (State.CLAIMED, State.RECEIVING),
+    (State.READY, State.DELIVERED),
+    (State.READY, State.HELD),
+    (State.DELIVERED, State.PURGED),
+    (State.HELD, State.RECEIVING),
+    (State.REFUSED, State.RECEIVING),
+}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: FakeClock) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "ledger.sqlite", now=clock)
+    yield ledger
+    ledger.close()
+
+
+def instance(name: str = "a1", digest: str = "d1", series: SeriesKey = SERIES) -> Kept:
+    return Kept(series=series, instance=InstanceKey(name), digest=digest)
+
+
+def bring_to(ledger: Ledger, state: State) -> None:
+    """Take a series of one instance to `state` by the methods the node uses."""
+    ledger.arrived(instance())
+    if state is State.RECEIVING:
+        return
+    ledger.received(SERIES)
+    if state is State.RECEIVED:
+        return
+    ledger.claim()
+    if state in {State.HELD, State.REFUSED}:
+        ledger.set_aside(FIRST, state, REASON)
+    if state in {State.READY, State.DELIVERED, State.PURGED}:
+        ledger.ready(FIRST, ["archive"])
+    if state in {State.DELIVERED, State.PURGED}:
+        ledger.delivery_settled(FIRST, "archive")
+    if state is State.PURGED:
+        ledger.purged(FIRST)
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
+def test_every_pair_of_states_is_a_step_or_an_error(
+    ledger: Ledger, before: State, after: State
+) -> None:
+    bring_to(ledger, before)
+    assert ledger.states() == {FIRST: before}
+
+    if (before, after) in STEPS:
+        with ledger._transaction() as database:
+            assert ledger_module._move(database, FIRST, before, after, at=0)
+        assert ledger.states() == {FIRST: after}
+    else:
+        with pytest.raises(ValueError, match="no step"), ledger._transaction() as database:
+            ledger_module._move(database, FIRST, before, after, at=0)
+        assert ledger.states() == {FIRST: before}
+
+
+def test_table_of_steps_covers_every_state() -> None:
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize("state", [s for s in State if s is not State.READY])
+def test_step_from_a_state_that_is_past_is_not_made(ledger: Ledger, state: State) -> None:
+    bring_to(ledger, state)
+
+    if state is not State.CLAIMED:
+        assert not ledger.ready(FIRST, ["archive"])
+        assert not ledger.set_aside(FIRST, State.HELD, REASON)
+    assert ledger.states() == {FIRST: state}
+
+
+def test_longest_waiting_series_is_claimed_first_and_once(ledger: Ledger, clock: FakeClock) -> None:
+    for name in ("second", "first"):
+        ledger.arrived(instance(series=SeriesKey(name)))
+    ledger.received(SeriesKey("first"))
+    clock.advance(1)
+    ledger.received(SeriesKey("second"))
+
+    claims = [ledger.claim(), ledger.claim(), ledger.claim()]
+
+    assert [claim and claim.generation.series for claim in claims] == ["first", "second", None]
+
+
+def test_claim_names_every_instance(ledger: Ledger) -> None:
+    ledger.arrived(instance("b2"))
+    ledger.arrived(instance("a1"))
+    ledger.arrived(instance("a1", digest="d2"))
+    ledger.received(SERIES)
+
+    claim = ledger.claim()
+
+    assert claim is not None
+    assert claim.instances == (instance("a1"), instance("a1", digest="d2"), instance("b2"))
+
+
+@pytest.mark.parametrize(
+    "state", [State.RECEIVED, State.CLAIMED, State.HELD, State.REFUSED, State.RECEIVING]
+)
+def test_late_instance_reopens_a_series_of_which_nothing_has_left(
+    ledger: Ledger, state: State
+) -> None:
+    bring_to(ledger, state)
+
+    arrival = ledger.arrived(instance("b2"))
+
+    assert (arrival.generation, arrival.state) == (FIRST, State.RECEIVING)
+    ledger.received(SERIES)
+    claim = ledger.claim()
+    assert claim is not None
+    assert len(claim.instances) == 2
+
+
+def test_result_of_a_series_that_was_reopened_is_not_taken(ledger: Ledger) -> None:
+    bring_to(ledger, State.CLAIMED)
+    ledger.arrived(instance("b2"))
+
+    assert not ledger.ready(FIRST, ["archive"])
+    assert ledger.owed_to("archive") == []
+
+
+@pytest.mark.parametrize("state", [State.READY, State.DELIVERED, State.PURGED])
+def test_late_instance_of_a_series_that_may_have_left_is_held(ledger: Ledger, state: State) -> None:
+    bring_to(ledger, state)
+
+    first = ledger.arrived(instance("b2"))
+    second = ledger.arrived(instance("c3"))
+
+    assert (first.generation, first.state) == (LATE, State.HELD)
+    assert (second.generation, second.state) == (LATE, State.HELD)
+    assert ledger.states() == {FIRST: state, LATE: State.HELD}
+
+
+def test_late_instance_of_a_series_that_a_destination_refused_is_held_by_itself(
+    ledger: Ledger,
+) -> None:
+    bring_to(ledger, State.READY)
+    ledger.delivery_settled(FIRST, "archive", REASON)
+
+    arrival = ledger.arrived(instance("b2"))
+
+    assert arrival.generation == LATE
+    assert ledger.states() == {FIRST: State.HELD, LATE: State.HELD}
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_repeated_instance_changes_nothing(ledger: Ledger, state: State) -> None:
+    bring_to(ledger, state)
+
+    arrival = ledger.arrived(instance())
+
+    assert arrival.is_known
+    assert arrival.state is state
+    assert ledger.states() == {FIRST: state}
+
+
+def test_series_is_delivered_when_the_last_destination_has_it(ledger: Ledger) -> None:
+    bring_to(ledger, State.CLAIMED)
+    ledger.ready(FIRST, ["archive", "copies"])
+
+    after_one = ledger.delivery_settled(FIRST, "copies")
+    owed = (ledger.owed_to("archive"), ledger.owed_to("copies"))
+    after_both = ledger.delivery_settled(FIRST, "archive")
+
+    assert after_one is State.READY
+    assert owed == ([FIRST], [])
+    assert after_both is State.DELIVERED
+
+
+def test_refusal_of_one_destination_does_not_keep_another_from_getting_it(ledger: Ledger) -> None:
+    bring_to(ledger, State.CLAIMED)
+    ledger.ready(FIRST, ["archive", "copies"])
+
+    assert ledger.delivery_settled(FIRST, "archive", REASON) is State.READY
+    assert ledger.owed_to("copies") == [FIRST]
+    assert ledger.delivery_settled(FIRST, "copies") is State.HELD
+
+
+def test_attempts_are_counted(ledger: Ledger) -> None:
+    bring_to(ledger, State.READY)
+
+    counts = [ledger.delivery_failed(FIRST, "archive", "no association") for _ in range(3)]
+
+    assert counts == [1, 2, 3]
+    assert ledger.owed_to("archive") == [FIRST]
+
+
+def test_only_what_was_delivered_long_enough_ago_is_purged(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    bring_to(ledger, State.DELIVERED)
+
+    assert ledger.delivered_before(clock() - 1) == []
+    [due] = ledger.delivered_before(clock())
+    assert (due.generation, due.instances) == (FIRST, (instance(),))
+
+
+def test_start_gives_claims_back_and_lists_open_series(tmp_path: Path, ledger: Ledger) -> None:
+    bring_to(ledger, State.CLAIMED)
+    ledger.arrived(instance(series=SeriesKey("open")))
+
+    again = Ledger(tmp_path / "ledger.sqlite")
+    open_series = again.recover()
+
+    assert open_series == [SeriesKey("open")]
+    assert again.states()[FIRST] is State.RECEIVED
+    again.close()
+
+
+def test_what_was_written_survives_and_is_synced(tmp_path: Path, ledger: Ledger) -> None:
+    bring_to(ledger, State.READY)
+
+    again = Ledger(tmp_path / "ledger.sqlite")
+
+    assert again.states() == {FIRST: State.READY}
+    assert again._database.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert again._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    again.close()
+
+
+def test_failed_step_leaves_nothing_half_done(ledger: Ledger) -> None:
+    bring_to(ledger, State.CLAIMED)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.ready(FIRST, ["archive", "archive"])
+
+    assert ledger.states() == {FIRST: State.CLAIMED}
+    assert ledger.ready(FIRST, ["archive"])
+
+
+def test_full_disk_answers_out_of_resources(ledger: Ledger) -> None:
+    pages = ledger._database.execute("PRAGMA page_count").fetchone()[0]
+    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(SpoolFull) as caught:
+        any(ledger.arrived(instance(f"instance-{n:060}")).is_known for n in range(1000))
+
+    assert caught.value.dimse_status == 0xA700
+
+
+def test_ledger_of_another_key_is_refused(ledger: Ledger) -> None:
+    ledger.belongs_to("one")
+    ledger.belongs_to("one")
+
+    with pytest.raises(KeyUnusable):
+        ledger.belongs_to("two")
+
+
+def test_only_the_owner_can_read_it(tmp_path: Path, ledger: Ledger) -> None:
+    bring_to(ledger, State.READY)
+
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+
+    assert modes == {0o600}
