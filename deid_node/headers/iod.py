@@ -1,0 +1,82 @@
+"""Which attributes an IOD has, at each level of nesting, and of which Type.
+
+The module tables of PS3.3 as package data made by ``tools/build_table.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from deid_node.headers.confidentiality import packaged
+
+_STRICTNESS: Final = ("1", "1C", "2", "2C", "3")
+
+Group = Mapping[int, tuple[str, int | None]]
+"""Type of each attribute of a group, and the number of the group inside its items."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """The attributes that one level of an IOD may have.
+
+    Parameters
+    ----------
+    types
+        Type of each attribute: 1, 1C, 2, 2C or 3 (PS3.5 7.4).
+    demanded
+        Attributes that must be there whatever else is: those of Type 1 or 2 in a
+        mandatory module, or in an item of a sequence that is there.
+    """
+
+    types: Mapping[int, str]
+    demanded: frozenset[int]
+    _below: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def below(self, tag: int) -> Section:
+        """Attributes in the items of a sequence; empty if the IOD has no such sequence."""
+        return _section(tuple((group, "M") for group in self._below.get(tag, ())))
+
+    def type_of(self, tag: int) -> str | None:
+        """Type of an attribute at this level; None if the IOD does not have it here."""
+        return self.types.get(tag)
+
+
+def section_of(sop_class_uid: str) -> Section:
+    """Top level of the IOD of a SOP Class; empty for a class that the tables do not know."""
+    tables = _tables()
+    iod = tables["classes"].get(sop_class_uid)
+    members = tables["iods"].get(iod, [])
+    return _section(tuple((group, usage) for group, usage in members))
+
+
+@lru_cache(maxsize=4096)
+def _section(members: tuple[tuple[int, str], ...]) -> Section:
+    types: dict[int, str] = {}
+    demanded: set[int] = set()
+    below: dict[int, set[int]] = {}
+    for number, usage in members:
+        for tag, (kind, inside) in _group(number).items():
+            types[tag] = min(types.get(tag, "3"), kind, key=_STRICTNESS.index)
+            if usage == "M" and kind in {"1", "2"}:
+                demanded.add(tag)
+            if inside is not None:
+                below.setdefault(tag, set()).add(inside)
+    return Section(
+        types=types,
+        demanded=frozenset(demanded),
+        _below={tag: tuple(sorted(numbers)) for tag, numbers in below.items()},
+    )
+
+
+@lru_cache(maxsize=4096)
+def _group(number: int) -> Group:
+    rows = _tables()["groups"][number]
+    return {int(tag, 16): (kind, (*inside, None)[0]) for tag, kind, *inside in rows}
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, Any]:
+    return packaged("iods.json")

@@ -1,0 +1,259 @@
+"""Settle, once for a profile and SOP Class, what happens to each attribute.
+
+The combined codes of Table E.1-1 (``X/Z/D`` and the like) leave the choice to the Type of
+the attribute in the instance's own IOD (PS3.15 E.1.1): a Type 1 attribute needs a value, a
+Type 2 one may be empty, a Type 3 one may go. `Level` remembers each decision, so that
+scrubbing an instance is a look-up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
+
+from deid_node.errors import ProfileInvalid
+from deid_node.headers.confidentiality import Option, Row, table
+from deid_node.headers.iod import Section, section_of
+from deid_node.headers.profile import Action, Profile, Rule
+
+Authority = Literal["structure", "rule", "table", "unlisted", "unknown"]
+
+NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
+DATES: Final = frozenset({"DA", "DT", "TM"})
+PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+"""Float, Double Float and plain Pixel Data; what is drawn in them is not a header's concern."""
+
+_FIRST_GROUP: Final = 0x0008
+"""Below lie commands, file meta and directory structure."""
+
+CHARACTER_SET: Final = 0x00080005
+
+_WEAKENING: Final = frozenset({Action.KEEP, Action.CLEAN, Action.SHIFT, Action.CAP_AGE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What happens to one attribute at one level of one IOD.
+
+    Parameters
+    ----------
+    action
+        Settled: no combined code is left.
+    authority
+        What decided.
+    type
+        Type of the attribute in the IOD, or None.
+    demanded
+        Whether the IOD is broken without the attribute.
+    option
+        Option of PS3.15 that decided.
+    departs
+        Whether a rule is weaker than the table and the options allow.
+    value
+        New value, for `Action.SET`.
+    why
+        Reason of the rule.
+    """
+
+    action: Action
+    authority: Authority
+    type: str | None = None
+    demanded: bool = False
+    option: Option | None = None
+    departs: bool = False
+    value: str = ""
+    why: str = ""
+
+
+class Level:
+    """Decisions at one level of nesting."""
+
+    def __init__(self, profile: Profile, section: Section, path: tuple[int, ...] = ()) -> None:
+        """Start without decisions.
+
+        Parameters
+        ----------
+        profile
+            What decides.
+        section
+            The attributes that the IOD has at this level.
+        path
+            Tags of the sequences that lead here.
+        """
+        self.profile = profile
+        self.section = section
+        self.path = path
+        self._decisions: dict[tuple[int, str], Decision] = {}
+        self._below: dict[int, Level] = {}
+
+    def decision(self, tag: int, vr: str) -> Decision:
+        """Say what happens to an attribute that has this VR here."""
+        known = self._decisions.get((tag, vr))
+        if known is None:
+            known = self._decisions[tag, vr] = _decide(self, tag, vr)
+        return known
+
+    def below(self, tag: int) -> Level:
+        """Go to the level inside the items of a sequence."""
+        known = self._below.get(tag)
+        if known is None:
+            known = Level(self.profile, self.section.below(tag), (*self.path, tag))
+            self._below[tag] = known
+        return known
+
+
+@lru_cache(maxsize=64)
+def plan(profile: Profile, sop_class_uid: str) -> Level:
+    """Top level of the decisions for instances of a SOP Class.
+
+    Raises
+    ------
+    ProfileInvalid
+        If the profile was written for an edition of the table that is not shipped.
+    """
+    if profile.edition != table().edition:
+        raise ProfileInvalid(
+            f"profile {profile.name} asks for edition {profile.edition} of Table E.1-1, "
+            f"this version ships {table().edition}"
+        )
+    return Level(profile, section_of(sop_class_uid))
+
+
+def explain(profile: Profile, tag: int, sop_class_uid: str) -> Decision:
+    """Say what a profile does to an attribute at the top level of a SOP Class, and why."""
+    vr = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
+    return plan(profile, sop_class_uid).decision(tag, vr)
+
+
+def name_of(tag: int) -> str:
+    """Keyword of a tag, or its number where it has none; safe to log."""
+    if not tag >> 16 & 1 and dictionary_has_tag(tag):
+        return dictionary_keyword(tag)
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _decide(level: Level, tag: int, vr: str) -> Decision:
+    if _must_go(tag):
+        return Decision(action=Action.REMOVE, authority="structure")
+    rule = level.profile.naming_rule(tag)
+    row = table().row(tag)
+    if rule is not None:
+        found = _by_rule(rule, row, level.profile.options)
+    elif row is not None:
+        found = _by_table(row, level, tag, vr)
+    elif not dictionary_has_tag(tag):
+        return Decision(action=Action.REMOVE, authority="unknown")
+    else:
+        found = _by_kind(level, tag, vr)
+    return _kept_valid(found, level.section, tag, vr)
+
+
+def _must_go(tag: int) -> bool:
+    """Structures no rule may keep: none is needed, each can hide anything.
+
+    Command, meta and directory groups, group lengths, curves (50xx) and overlays (60xx),
+    icons, encapsulated documents, MAC parameters and digital signatures (no longer true of
+    the new bytes), Encrypted and Original Attributes, trailing padding. Private
+    attributes are settled apart, the character set is written anew.
+    """
+    group, element = tag >> 16, tag & 0xFFFF
+    return (
+        group < _FIRST_GROUP
+        or element == 0
+        or group & 0xFF00 in {0x5000, 0x6000}
+        or group in {0x4FFE, 0xFFFA, 0xFFFC, 0xFFFE}
+        or tag in {CHARACTER_SET, 0x00880200, 0x00420011, 0x04000500, 0x04000561}
+    )
+
+
+def _by_rule(rule: Rule, row: Row | None, options: frozenset[Option]) -> Decision:
+    granted = (
+        {option: row.options[option] for option in row.options if option in options} if row else {}
+    )
+    allowed = any(code == "K" or rule.action is not Action.KEEP for code in granted.values())
+    return Decision(
+        action=rule.action,
+        authority="rule",
+        option=next(iter(granted), None) if rule.action in _WEAKENING else None,
+        departs=row is not None and rule.action in _WEAKENING and not allowed,
+        value=rule.value,
+        why=rule.why,
+    )
+
+
+def _by_table(row: Row, level: Level, tag: int, vr: str) -> Decision:
+    options = level.profile.options
+    granted = [(option, code) for option, code in row.options.items() if option in options]
+    # Of two options that grant the same attribute, keeping includes cleaning.
+    for option, code in sorted(granted, key=lambda grant: grant[1], reverse=True):
+        action = Action.KEEP if code == "K" else _cleaned(vr)
+        return Decision(action=action, authority="table", option=option)
+    return Decision(action=_basic(row.basic, level.section.type_of(tag)), authority="table")
+
+
+def _cleaned(vr: str) -> Action:
+    return {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.KEEP}.get(vr, Action.CLEAN)
+
+
+def _basic(code: str, kind: str | None) -> Action:
+    """Settle a code of the basic column by the Type of the attribute.
+
+    The star of ``X/Z/U*`` says that the UIDs inside are replaced.
+    """
+    letters = code.rstrip("*").split("/")
+    order = {"1": "DUZX", "1C": "DUZX", "2": "ZDUX", "2C": "ZDUX"}.get(kind or "3", "XZDU")
+    letter = min(letters, key=order.index)
+    return {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}[letter]
+
+
+def _by_kind(level: Level, tag: int, vr: str) -> Decision:
+    kind = level.section.type_of(tag)
+    rule = level.profile.vr_rule(vr)
+    if rule is not None:
+        return _by_rule(rule, None, level.profile.options)
+    if tag in PIXELS:
+        return Decision(action=Action.KEEP, authority="unlisted")
+    strict = level.profile.unlisted.standard == "remove"
+    if kind is None or (strict and kind == "3"):
+        return Decision(action=Action.REMOVE, authority="unlisted")
+    option = None
+    if vr in DATES:
+        action, option = _unlisted_date(vr, kind, level.profile.options)
+    elif vr in NUMBERS or vr == "SQ":
+        action = Action.KEEP
+    elif vr in {"CS", "SH", "LO", "UC"}:
+        action = Action.CLEAN
+    elif vr == "UI":
+        action = Action.UID
+    else:  # people, long text, addresses, bytes
+        action = _basic("X/Z/D", kind)
+    return Decision(action=action, authority="unlisted", option=option)
+
+
+def _unlisted_date(vr: str, kind: str, options: frozenset[Option]) -> tuple[Action, Option | None]:
+    if Option.RETAIN_FULL_DATES in options:
+        return Action.KEEP, Option.RETAIN_FULL_DATES
+    if Option.RETAIN_MODIFIED_DATES in options:
+        return _cleaned(vr), Option.RETAIN_MODIFIED_DATES
+    return _basic("X/Z/D", kind), None
+
+
+def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:
+    """Turn removal of what the IOD demands into emptying or a dummy."""
+    kind, demanded = section.type_of(tag), tag in section.demanded
+    action = found.action
+    if action is Action.REMOVE and demanded and vr != "SQ":
+        action = Action.EMPTY if kind == "2" else Action.DUMMY
+    return Decision(
+        action=action,
+        authority=found.authority,
+        type=kind,
+        demanded=demanded,
+        option=found.option,
+        departs=found.departs,
+        value=found.value,
+        why=found.why,
+    )

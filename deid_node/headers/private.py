@@ -1,0 +1,70 @@
+"""Private elements that are known to be safe.
+
+Under Retain Safe Private (PS3.15 E.3.10) an element stays if Table E.3.10-1 or the profile
+names it by its creator, *and* its value is a number or a known code: free text and bytes
+never stay, whoever declares them safe.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from deid_node.headers.confidentiality import Option, packaged
+from deid_node.headers.plan import NUMBERS
+from deid_node.headers.reading import strings
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from deid_node.headers.profile import Profile
+
+_CREATORS: Final = range(0x10, 0x100)
+
+
+def safe_elements(dataset: Dataset, profile: Profile) -> dict[int, str]:
+    """Find the safe private elements at one level of a dataset.
+
+    Returns
+    -------
+    dict
+        VR to read each element with, by tag; the Private Creators of their blocks are
+        among them, as LO.
+    """
+    if Option.RETAIN_SAFE_PRIVATE not in profile.options:
+        return {}
+    found: dict[int, str] = {}
+    for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset itself parses every value
+        if is_creator(tag):
+            block = _block(dataset, int(tag), profile)
+            if block:
+                found[int(tag)] = "LO"
+                found |= block
+    return found
+
+
+def is_creator(tag: int) -> bool:
+    """Whether a tag is that of a Private Creator, PS3.5 7.8.1."""
+    return bool(tag >> 16 & 1) and tag & 0xFFFF in _CREATORS
+
+
+def _block(dataset: Dataset, creator_tag: int, profile: Profile) -> dict[int, str]:
+    names = strings(dataset.get_item(creator_tag), "LO", "ascii") or ()
+    if len(names) != 1:
+        return {}
+    group, block = creator_tag >> 16, creator_tag & 0xFF
+    safe = _safe(profile).get((names[0].strip(), group), {})
+    tags = {group << 16 | block << 8 | element: vr for element, vr in safe.items()}
+    return {tag: vr for tag, vr in tags.items() if tag in dataset}
+
+
+@lru_cache(maxsize=64)
+def _safe(profile: Profile) -> dict[tuple[str, int], dict[int, str]]:
+    """VR of each safe element by creator and group."""
+    known: dict[tuple[str, int], dict[int, str]] = {}
+    for creator, group, element, vr in packaged("safe-private.json")["rows"]:
+        if vr in NUMBERS or vr == "CS":
+            known.setdefault((creator, int(group, 16)), {})[int(element, 16)] = vr
+    for safe in profile.safe_private:
+        known.setdefault((safe.creator, safe.group), {}).update(safe.elements)
+    return known

@@ -1,0 +1,167 @@
+"""Read the value of one element without trusting it.
+
+pydicom quotes values in its warnings and exceptions, and repairs what is broken by
+guessing. Here a value either is what its VR promises or is `UNREADABLE`, and nothing is
+ever said about it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.valuerep import PersonName
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+Element = DataElement | RawDataElement
+
+TEXT: Final = frozenset({"SH", "LO", "UC", "ST", "LT", "UT"})
+STRINGS: Final = TEXT | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "PN", "TM", "UI", "UR"}
+BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+
+_CHARACTER_SET: Final = 0x00080005
+_ONE_VALUE: Final = frozenset({"ST", "LT", "UT", "UR"})
+_NUMBER_FORMATS: Final = {
+    "US": "H",
+    "SS": "h",
+    "UL": "I",
+    "SL": "i",
+    "UV": "Q",
+    "SV": "q",
+    "FL": "f",
+    "FD": "d",
+    "AT": "H",
+}
+_GRAMMAR: Final = {
+    "DS": re.compile(r" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})? *"),
+    "IS": re.compile(r" *[+-]?\d{1,10} *"),
+    "DA": re.compile(r"\d{8}"),
+    "DT": re.compile(r"\d{4}(\d{2}){0,5}(\.\d{1,6})?([+-]\d{4})?"),
+    "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d|60(?=\.|$))?)?(\.\d{1,6})?"),
+    "AS": re.compile(r"\d{3}[DWMY]"),
+    "UI": re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+"),
+    "CS": re.compile(r"[A-Z0-9_ ]{0,16}"),
+}
+"""Values that have a grammar (PS3.5 6.2); an empty value among several is allowed too."""
+
+
+def vr_of(element: Element, *, signed_pixels: bool) -> str | None:
+    """Settle the VR of a standard attribute; None if it is not what the dictionary says.
+
+    Parameters
+    ----------
+    element
+        As read; implicit VR and UN are looked up in the dictionary.
+    signed_pixels
+        Whether Pixel Representation is 1: what ``US or SS`` stands for.
+    """
+    allowed = dictionary_VR(element.tag).split(" or ") if dictionary_has_tag(element.tag) else []
+    given = element.VR
+    if given in {None, "UN"} or " or " in str(given):
+        if "OW" in allowed:
+            return "OW" if "OB" in allowed else None
+        return ("SS" if signed_pixels else "US") if "SS" in allowed else (allowed or ["UN"])[0]
+    given = str(given)
+    if not allowed or given in allowed or (given in TEXT and allowed[0] in TEXT):
+        return given
+    return None
+
+
+def codec_of(dataset: Dataset) -> str | None:
+    """Python's name of the character set of a dataset; None if it cannot be told simply.
+
+    Several character sets with ISO 2022 escapes, and unknown ones, give None: then only
+    ASCII text is readable.
+    """
+    if _CHARACTER_SET not in dataset:
+        return "ascii"
+    names = strings(dataset.get_item(_CHARACTER_SET), "LO", "ascii")
+    if names is None or len(names) != 1:
+        return None
+    return python_encoding.get(names[0].strip() or "ISO_IR 6")
+
+
+def strings(element: Element, vr: str, codec: str | None) -> tuple[str, ...] | None:
+    """Values of an element of a string VR; None if they break the grammar of the VR.
+
+    No value at all gives an empty tuple.
+    """
+    raw = element.value
+    if isinstance(raw, bytes):
+        text = _decoded(raw, codec)
+        if text is None:
+            return None
+        values = [text] if vr in _ONE_VALUE else text.split("\\")
+    else:
+        values = [_as_text(value) for value in _each(raw)]
+    values = [value.rstrip(" \0") for value in values]
+    grammar = _GRAMMAR.get(vr)
+    if grammar is not None:
+        values = [value.strip(" \0") for value in values]
+        if not all(grammar.fullmatch(value) or not value for value in values):
+            return None
+    return tuple(values) if any(values) else ()
+
+
+def numbers(element: Element, vr: str) -> tuple[float, ...] | None:
+    """Values of an element of a binary number VR; None if the length does not fit."""
+    raw = element.value
+    if not isinstance(raw, bytes):
+        found = list(_each(raw))
+        values = tuple(v for v in found if isinstance(v, int | float) and not isinstance(v, bool))
+        return values if len(values) == len(found) else None
+    form = _NUMBER_FORMATS[vr]
+    size = 4 if vr == "AT" else struct.calcsize(form)
+    if len(raw) % size:
+        return None
+    endian = "<" if getattr(element, "is_little_endian", True) else ">"
+    unpacked = struct.unpack(f"{endian}{len(raw) // struct.calcsize(form)}{form}", raw)
+    if vr == "AT":
+        return tuple(g << 16 | e for g, e in zip(unpacked[::2], unpacked[1::2], strict=True))
+    return unpacked
+
+
+def items(dataset: Dataset, tag: int) -> tuple[Dataset, ...] | None:
+    """Items of a sequence; None if it cannot be parsed."""
+    element = dataset.get_item(tag)
+    value = element.value
+    if not isinstance(value, DicomSequence):
+        try:
+            value = dataset[tag].value
+        except Exception:  # noqa: BLE001 - any parser fault means unreadable; its text may quote values
+            return None
+    return tuple(value) if isinstance(value, DicomSequence) else None
+
+
+def _decoded(raw: bytes, codec: str | None) -> str | None:
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii")
+    if codec is None or b"\x1b" in raw:
+        return None
+    try:
+        return raw.decode(codec)
+    except (UnicodeDecodeError, LookupError):
+        return None
+
+
+def _each(value: object) -> Iterable[object]:
+    if value is None or value == "":
+        return ()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | PersonName):
+        return value
+    return (value,)
+
+
+def _as_text(value: object) -> str:
+    """Text as it was written: a number keeps its digits, a name its component groups."""
+    if isinstance(value, PersonName):
+        return str(value)
+    return str(getattr(value, "original_string", None) or value)

@@ -1,0 +1,95 @@
+"""Clean descriptions: only words of the MR vocabulary stay.
+
+A list of what may stay, not of what must go: a name, a place or a number that nobody
+thought of goes because nobody put it on the list. Words of the patient's own go even when
+they are on the list (a patient named Brain).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SEPARATORS: Final = re.compile(r"[^A-Za-z0-9.]+")
+_FIGURE: Final = re.compile(
+    r"""
+      \d{1,2}(\.\d{1,2})?(mm|cm|ms|s|sec|min|deg|t|ch|iso|x|d|dir|nex|nsa|avg|th|echo|hz)  # 3mm 1.5T 2D
+    | \d(\.\d{1,2})?x\d(\.\d{1,2})?(x\d(\.\d{1,2})?)?(mm|iso)?                            # 1x1x1mm
+    | (te|tr|ti|fa|bw|etl|b)\d{1,4}                                                       # TE90 b1000
+    | (p|x|s|mb|r|g|nex|ipat|sl|acc|cs|st)\d{1,2}                                        # p2 s2
+    | (vb|va|vd|ve|xa|dv|mr|hd)\d{1,2}[a-z]?                                             # VB17A XA30
+    | \d{1,2}(\.\d){1,4}                                                                # 5.4.1.1
+    """,
+    re.VERBOSE,
+)
+"""Figures with a unit or a parameter's letters. A bare number may be a date or an ID."""
+
+_SHORTEST_OWN: Final = 2
+
+
+def own_words(texts: Iterable[str]) -> frozenset[str]:
+    """Words of a patient's names and IDs, folded; single letters are none.
+
+    Examples
+    --------
+    >>> sorted(own_words(["Brain^Ada A", "47-11"]))
+    ['11', '47', 'ada', 'brain']
+    """
+    words = {word for text in texts for word in re.findall(r"[^\W_]+", text.casefold())}
+    return frozenset(word for word in words if len(word) >= _SHORTEST_OWN)
+
+
+def cleaned(text: str, own: frozenset[str]) -> str:
+    """Keep the words of a description that the vocabulary knows.
+
+    Parameters
+    ----------
+    text
+        Value of an element of VR SH, LO, UC, ST, LT or UT.
+    own
+        Words that must go whatever they mean, from `own_words`.
+
+    Returns
+    -------
+    str
+        The text itself if all of it may stay, else the words that may, one space between.
+
+    Examples
+    --------
+    >>> cleaned("T2_FLAIR ax 3mm Jane Doe 19870312", frozenset())
+    'T2 FLAIR ax 3mm'
+    """
+    if not text.isascii():
+        text = re.sub(r"\S*[^\x00-\x7f]\S*", " ", text)
+    words = [word.strip(".") for word in _SEPARATORS.split(text)]
+    words = [word for word in words if word]
+    kept = [word for word in words if _may_stay(word.lower(), own)]
+    if len(kept) == len(words) and text.isprintable():
+        return text
+    return " ".join(kept)
+
+
+def cleaned_code(code: str, own: frozenset[str]) -> str | None:
+    """Let a code string (CS) pass whole or not at all; None if it may not."""
+    words = [word for word in re.split(r"[_ ]+", code.lower()) if word]
+    known = code.lower() in vocabulary() or all(_may_stay(word, frozenset()) for word in words)
+    return code if known and not own.intersection(words) else None
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> frozenset[str]:
+    """Words that may stay, in lower case; package data."""
+    text = (resources.files(__package__) / "data" / "mr-words.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return frozenset(word.lower() for line in lines for word in line.split())
+
+
+def _may_stay(word: str, own: frozenset[str]) -> bool:
+    if word in own:
+        return False
+    return word in vocabulary() or _FIGURE.fullmatch(word) is not None
