@@ -95,8 +95,8 @@ def middle(brain: NDArray[np.float32]) -> int:
     """Index, along the axis to the right, of the middle of the brain, or of the grid."""
     inside = brain > BORDER
     if not inside.any():
-        return brain.shape[RIGHT] // 2
-    return int(np.rint(np.argwhere(inside)[:, RIGHT].mean()))
+        return len(brain) // 2
+    return round(float(np.argwhere(inside)[:, RIGHT].mean()))
 
 
 def beside(ears: NDArray[np.float32], brain: NDArray[np.float32]) -> NDArray[np.float32]:
