@@ -20,6 +20,65 @@ _AMBIENT = 0.08
 _DEPTH_FADE = 0.35
 """How much darker the farthest surface is drawn than the nearest."""
 
+_RELIEF = 1.0
+"""How far the relief is smoothed before it is lit, in points of the grid."""
+_SPECK_MM3 = 40.0
+"""A piece smaller than this is noise; the tip of a nose is a thousand."""
+_SKIN_SHARE = 0.35
+"""Where skin ends, between air and the head's own middle brightness."""
+_NOISE_WIDTHS = 6.0
+"""How many standard deviations above the air's median noise is not expected any more."""
+
+
+def skin_threshold(grid: NDArray[np.float32]) -> float:
+    """Find the value that parts the head from noisy air.
+
+    Parameters
+    ----------
+    grid : (z, y, x) ndarray of float32
+        Values of the head with the air around it.
+
+    Returns
+    -------
+    float
+        A value above the air's noise and below most of the skin.
+    """
+    values = grid[::2, ::2, ::2]
+    values = values[values > 0]
+    if values.size == 0:
+        return 0.0
+    middle = _otsu(values[values < np.percentile(values, 99.5)])
+    air = values[values < _SKIN_SHARE * middle]
+    centre = float(np.median(air)) if air.size else 0.0
+    width = 1.4826 * float(np.median(np.abs(air - centre))) if air.size else 0.0
+    return min(max(_SKIN_SHARE * middle, centre + _NOISE_WIDTHS * width), 0.8 * middle)
+
+
+def despeckled(
+    grid: NDArray[np.float32], threshold: float, *, step_mm: float
+) -> NDArray[np.float32]:
+    """Take single specks of noise out of the air, and leave every larger piece.
+
+    Parameters
+    ----------
+    grid : (z, y, x) ndarray of float32
+        Values of the head with the air around it.
+    threshold
+        Value at which the skin lies.
+    step_mm
+        Distance between neighbouring points, in mm.
+
+    Returns
+    -------
+    (z, y, x) ndarray of float32
+        `grid` with its specks set to 0.
+    """
+    pieces, n_pieces = ndimage.label(grid > threshold)
+    sizes = np.bincount(pieces.ravel(), minlength=n_pieces + 1)
+    speck = sizes * step_mm**3 < _SPECK_MM3
+    speck[0] = False
+    return np.where(speck[pieces], np.float32(0), grid)
+
 
 def shaded_view(
     grid: NDArray[np.float32], threshold: float, *, yaw_degrees: float
@@ -61,27 +120,31 @@ def shaded_view(
 
 
 def _turn(grid: NDArray[np.float32], yaw_degrees: float) -> NDArray[np.float32]:
-    """Turn about the vertical so that the viewer looks along the second axis."""
-    depth, width = grid.shape[1:]
-    angle = np.radians(yaw_degrees)
-    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    """Turn about the vertical so that the viewer looks along the second axis.
+
+    Every horizontal plane turns alike, so the four neighbours and their weights are found for
+    one plane and used for whole columns.
+    """
+    height, depth, width = grid.shape
+    cosine, sine = float(np.cos(np.radians(yaw_degrees))), float(np.sin(np.radians(yaw_degrees)))
     size = (
         int(np.ceil(abs(sine) * width + abs(cosine) * depth)),
         int(np.ceil(abs(cosine) * width + abs(sine) * depth)),
     )
-    # Seen from the patient's left, the viewer's depth axis runs leftward to rightward.
-    to_grid = np.array([[cosine, sine], [-sine, cosine]])
-    offset = (np.array([depth, width]) - 1) / 2 - to_grid @ ((np.array(size) - 1) / 2)
-    matrix = np.eye(3)
-    matrix[1:, 1:] = to_grid
-    return ndimage.affine_transform(
-        grid,
-        matrix,
-        np.array([0.0, *offset]),
-        output_shape=(grid.shape[0], *size),
-        output=np.float32,
-        order=1,
-    )
+    near, across = (axis - (n - 1) / 2 for axis, n in zip(np.indices(size), size, strict=True))
+    y = (cosine * near + sine * across + (depth - 1) / 2).ravel()
+    x = (-sine * near + cosine * across + (width - 1) / 2).ravel()
+    columns = np.ascontiguousarray(grid.reshape(height, -1).T)
+    y0, x0 = np.floor(y).astype(np.intp), np.floor(x).astype(np.intp)
+    turned = np.zeros((y.size, height), np.float32)
+    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        weight = (1 - np.abs(y - y0 - dy)) * (1 - np.abs(x - x0 - dx))
+        held = np.flatnonzero(
+            (weight > 0) & (y0 + dy >= 0) & (y0 + dy < depth) & (x0 + dx >= 0) & (x0 + dx < width)
+        )
+        source = (y0[held] + dy) * width + x0[held] + dx
+        turned[held] += columns[source] * weight[held].astype(np.float32)[:, None]
+    return turned.reshape(*size, height).transpose(2, 0, 1)
 
 
 def _crossing(
@@ -97,8 +160,19 @@ def _crossing(
 
 def _normals(depth: NDArray[np.float32], hit: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Directions that the surface faces: rightward, towards the viewer (negative), upward."""
-    weight = ndimage.gaussian_filter(hit.astype(np.float32), 0.7)
-    smooth = ndimage.gaussian_filter(np.where(hit, depth, 0), 0.7) / np.maximum(weight, 1e-3)
+    weight = ndimage.gaussian_filter(hit.astype(np.float32), _RELIEF)
+    smooth = ndimage.gaussian_filter(np.where(hit, depth, 0), _RELIEF) / np.maximum(weight, 1e-3)
     up, across = np.gradient(smooth)
     normal = np.stack([across, -np.ones_like(smooth), up], axis=-1)
     return np.asarray(normal / np.linalg.norm(normal, axis=-1, keepdims=True), np.float32)
+
+
+def _otsu(values: NDArray[np.float32]) -> float:
+    """Part values into two classes of least spread."""
+    counts, edges = np.histogram(values, 256)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * centres)
+    above = below[-1] - below
+    spread = (sums[-1] * below - sums * below[-1]) ** 2 / np.maximum(below * above, 1)
+    return float(centres[spread.argmax()])

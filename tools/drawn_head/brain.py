@@ -45,7 +45,8 @@ def _cerebrum(canvas: Canvas, window: Window, tissues: Tissues, seed: int) -> No
     p = window.points
     folded = p.mirrored()
     outer = cerebrum(folded) + np.float32(0.5)
-    fissure = np.minimum(np.float32(1.2) - folded.x, _midline(p))
+    bend = np.float32(1.6) * canvas.noise(window, 45, seed=seed + 4)
+    fissure = np.minimum(np.float32(0.8) - np.abs(p.x - bend), _midline(p))
     outer = np.maximum(outer, fissure.astype(np.float32))
     # Sulci are sheets cut into the hemispheres, deeper where noise says so.
     deep = np.float32(SULCUS_DEPTH_MM) + np.float32(4) * canvas.noise(window, 40, seed=seed + 1)

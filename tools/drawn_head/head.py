@@ -40,9 +40,15 @@ _ROW_AND_COLUMN = {
     "sagittal": ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)),
     "coronal": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
 }
-_FIELD_MM = {"axial": (192, 256, 224), "sagittal": (176, 256, 256), "coronal": (240, 256, 224)}
+_FIELD_MM = {
+    "axial": (208, 256, 224),
+    "oblique": (224, 256, 224),
+    "sagittal": (176, 256, 256),
+    "coronal": (240, 256, 224),
+}
 _CENTRE_MM = {
-    "axial": (0.0, 2.0, -14.0),
+    "axial": (0.0, 2.0, -12.0),
+    "oblique": (0.0, 2.0, -14.0),
     "sagittal": (0.0, 2.0, -33.0),
     "coronal": (0.0, 0.0, -33.0),
 }
@@ -107,10 +113,10 @@ def grid(orientation: Orientation, size_mm: float | tuple[float, float, float] =
     if orientation == "oblique":
         row, column = _oblique() @ row, _oblique() @ column
     size = np.broadcast_to(np.asarray(size_mm, np.float64), 3)
-    shape = np.round(np.array(_FIELD_MM[plane]) / size).astype(int)
+    shape = np.round(np.array(_FIELD_MM[orientation]) / size).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = np.stack([np.cross(row, column), column, row], axis=1) * size
-    affine[:3, 3] = _CENTRE_MM[plane] - affine[:3, :3] @ ((shape - 1) / 2)
+    affine[:3, 3] = _CENTRE_MM[orientation] - affine[:3, :3] @ ((shape - 1) / 2)
     return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=affine)
 
 
