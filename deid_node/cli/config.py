@@ -22,7 +22,7 @@ def check(config: ConfigOption = None) -> None:
 
     settings = settings_from(config)
     recipe = recipe_from(settings)
-    say(f"settings are valid; recipe {recipe.digest()[:16]}")
+    say(f"settings are valid; recipe {recipe.digest[:16]}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +72,21 @@ def encode_segmentation(
     """
     source = instances[0]
     series_number = min(int(source.get("SeriesNumber") or 0) + SERIES_NUMBER_OFFSET, LARGEST_IS)
-    segmentation = hd.seg.Segmentation(
+    with warnings.catch_warnings():
+        # A pseudonym has one name component, which highdicom doubts.
+        warnings.filterwarnings("ignore", "The string .* is unlikely to represent")
+        segmentation = _segmentation(mask, instances, identity, series_number)
+    return _without_clock(segmentation, source)
+
+
+def _segmentation(
+    mask: NDArray[np.bool_],
+    instances: Sequence[Dataset],
+    identity: SegmentationIdentity,
+    series_number: int,
+) -> hd.seg.Segmentation:
+    """Call highdicom; its dates are those of a clock."""
+    return hd.seg.Segmentation(
         source_images=instances,
         pixel_array=mask.astype("uint8"),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
@@ -88,7 +103,6 @@ def encode_segmentation(
         content_description="Voxels replaced to remove the face",
         series_description="Face mask",
     )
-    return _without_clock(segmentation, source)
 
 
 def _face_segment(identity: SegmentationIdentity) -> hd.seg.SegmentDescription:

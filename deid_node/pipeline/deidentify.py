@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from deid_node.dicom.part10 import encode
+from deid_node.dicom.pixels import pixel_words
+from deid_node.dicom.volume import stack
+from deid_node.face.fill import fill
+from deid_node.face.mask import shape_mask
+from deid_node.face.plausibility import judge
+from deid_node.pipeline.closing import refuse_changed_voxels, refuse_residue
+from deid_node.pipeline.output import deface_instances, scrub_instances, segment
+from deid_node.pipeline.record import Record, count_deeds
+from deid_node.pipeline.screening import screen
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from deid_node.dicom.part10 import EncodedInstance
     from deid_node.dicom.series import Series
     from deid_node.dicom.volume import Volume
+    from deid_node.pipeline.output import Scrub
     from deid_node.pipeline.recipe import Recipe
-    from deid_node.pipeline.record import Record
+
+STAGES: Final = ("stack", "estimate", "mask", "fill", "headers", "segmentation", "residue")
+"""Names that an observer hears, in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +64,82 @@ class DeidentifiedSeries:
     evidence: Evidence
 
 
-def deidentify(series: Series, recipe: Recipe) -> DeidentifiedSeries:
-    """De-identify one series."""
-    raise NotImplementedError
+def deidentify(
+    series: Series, recipe: Recipe, *, observe: Callable[[str], None] | None = None
+) -> DeidentifiedSeries:
+    """Take the person out of one series.
+
+    Parameters
+    ----------
+    series : Series
+        Instances that form one volume, in stack order; not changed.
+    recipe : Recipe
+        Equal series and equal recipe give equal bytes.
+    observe : callable, optional
+        Called with a name of `STAGES` when that stage begins.
+
+    Returns
+    -------
+    DeidentifiedSeries
+        What may leave the node.
+
+    Raises
+    ------
+    SeriesHeld
+        If anything is doubtful: pixels, geometry, the mask, or an identifier that is left.
+    """
+    begin = observe or (lambda _stage: None)
+
+    begin("stack")
+    screen(series)
+    words = [pixel_words(each) for each in series.instances]
+    before = stack(series, words)
+
+    begin("estimate")
+    estimate = recipe.model.estimate(before)
+
+    begin("mask")
+    mask = shape_mask(estimate, before, recipe.mask)
+    judge(mask, estimate, before)
+
+    begin("fill")
+    seed = recipe.pseudonyms.seed("fill", str(series.instances[0].SeriesInstanceUID))
+    after = replace(before, stored=fill(before, mask, recipe.fill, seed=seed))
+
+    begin("headers")
+    scrubs = scrub_instances(series, recipe)
+    defaced = deface_instances(scrubs, words, after, mask)
+    refuse_changed_voxels(defaced, words, mask)
+    instances = tuple(encode(each) for each in defaced)
+
+    begin("segmentation")
+    segmentation = encode(segment(mask, defaced, series, scrubs[0], recipe))
+
+    begin("residue")
+    refuse_residue(series, instances, segmentation)
+    return DeidentifiedSeries(
+        instances=instances,
+        segmentation=segmentation,
+        record=_record(recipe, after, mask, scrubs),
+        evidence=Evidence(before=before, after=after, mask=mask),
+    )
+
+
+def _record(
+    recipe: Recipe, volume: Volume, mask: NDArray[np.bool_], scrubs: tuple[Scrub, ...]
+) -> Record:
+    """Account for what was done."""
+    n_voxels = int(np.count_nonzero(mask))
+    voxel_ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
+    card = recipe.model.card
+    return Record(
+        recipe=recipe.digest,
+        profile=f"{recipe.profile.name} {recipe.profile.version}",
+        model=f"{card.name} {card.version} {card.sha256}",
+        series_instance_uid=str(scrubs[0].dataset.SeriesInstanceUID),
+        n_instances=len(scrubs),
+        n_voxels_removed=n_voxels,
+        removed_ml=round(n_voxels * voxel_ml, 3),
+        method_codes=scrubs[0].codes,
+        deeds=count_deeds(each.deeds for each in scrubs),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deid_node import __version__
@@ -39,16 +39,13 @@ class Recipe:
     model: FaceModel
     mask: MaskPolicy
     fill: Fill
+    digest: str = field(init=False)
+    """Names the recipe: two outputs with one digest were made in the same way.
 
-    def digest(self) -> str:
-        """Name the recipe: two outputs with one digest were made in the same way.
+    SHA-256 in hexadecimal over the parts' own names; of the key only its fingerprint.
+    """
 
-        Returns
-        -------
-        str
-            SHA-256 in hexadecimal over the parts' own names. Of the key only its
-            fingerprint takes part.
-        """
+    def __post_init__(self) -> None:
         parts = (
             __version__,
             repr(self.profile),
@@ -57,4 +54,5 @@ class Recipe:
             repr(self.mask),
             repr(self.fill),
         )
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        object.__setattr__(self, "digest", digest)

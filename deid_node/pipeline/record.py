@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from deid_node.headers.scrub import Deed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +51,12 @@ class Record:
     def as_json(self) -> dict[str, object]:
         """Give the record as JSON types."""
         return {**asdict(self), "deeds": dict(self.deeds), "method_codes": list(self.method_codes)}
+
+
+def count_deeds(deeds: Iterable[tuple[Deed, ...]]) -> dict[str, int]:
+    """Count deeds over all instances, by ``"action Keyword"``."""
+    counts: Counter[str] = Counter()
+    for each in deeds:
+        for deed in each:
+            counts[f"{deed.action.value} {deed.keyword}"] += deed.count
+    return dict(sorted(counts.items()))
