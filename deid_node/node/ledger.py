@@ -11,13 +11,21 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import KeyUnusable, LateInstances, SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.spool import Kept
-from deid_node.node.states import OPEN_TO_ARRIVALS, TRANSITIONS, DeliveryState, State
+from deid_node.node.states import (
+    OPEN_TO_ARRIVALS,
+    TRANSITIONS,
+    Arrival,
+    Claim,
+    DeliveryState,
+    Generation,
+    Reason,
+    State,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,50 +52,6 @@ CREATE TABLE IF NOT EXISTS delivery (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS delivery_by_destination ON delivery (destination, state);
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Generation:
-    """One series as it was first received, or what came too late to belong to that."""
-
-    series: SeriesKey
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """One generation of a series that the worker has for itself."""
-
-    generation: Generation
-    instances: tuple[Kept, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """Why a series stopped: class name and safe message of the error, and an id in the log."""
-
-    error: str
-    message: str
-    error_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """What an instance found when it came.
-
-    Parameters
-    ----------
-    generation
-        The one it belongs to.
-    state
-        Of that generation, now.
-    is_known
-        It had come before, with the same contents.
-    """
-
-    generation: Generation
-    state: State
-    is_known: bool
 
 
 class Ledger:

@@ -1,9 +1,14 @@
-"""The states of a series on its way through the node, and every step between them."""
+"""The states of a series on its way through the node, and what the ledger tells of one."""
 
 from __future__ import annotations
 
 import enum
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from deid_node.headers.pseudonyms import SeriesKey
+    from deid_node.node.spool import Kept
 
 
 class State(enum.Enum):
@@ -56,3 +61,47 @@ class DeliveryState(enum.Enum):
     PENDING = "pending"
     DELIVERED = "delivered"
     REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Generation:
+    """One series as it was first received, or what came too late to belong to that."""
+
+    series: SeriesKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One generation of a series that the worker has for itself."""
+
+    generation: Generation
+    instances: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a series stopped: class name and safe message of the error, and an id in the log."""
+
+    error: str
+    message: str
+    error_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What an instance found when it came.
+
+    Parameters
+    ----------
+    generation
+        The one it belongs to.
+    state
+        Of that generation, now.
+    is_known
+        It had come before, with the same contents.
+    """
+
+    generation: Generation
+    state: State
+    is_known: bool

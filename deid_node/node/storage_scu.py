@@ -7,7 +7,6 @@ their transfer syntax gets them in another lossless one.
 from __future__ import annotations
 
 import io
-import socket
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -20,12 +19,12 @@ from pynetdicom.sop_class import Verification
 
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from deid_node.errors import PeerRefusedInstance, PeerUnreachable
+from deid_node.node.socket_options import acknowledge_at_once, send_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pynetdicom.association import Association
-    from pynetdicom.events import Event
 
     from deid_node.config.schema import DicomDestination
     from deid_node.dicom.part10 import EncodedInstance
@@ -91,7 +90,7 @@ class StorageSCU:
             self._settings.host,
             self._settings.port,
             ae_title=self._settings.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
         )
         if not association.is_established:
             rejected = association.is_rejected
@@ -184,7 +183,7 @@ def _request(
         if not association.is_established:
             return None
         association.dimse.send_msg(request, context_id)
-        _acknowledge_at_once(association)
+        acknowledge_at_once(association)
         _, answer = association.dimse.get_msg(block=True)
     if answer is None:
         association.abort()
@@ -201,21 +200,3 @@ def _paused(association: Association) -> Iterator[None]:
         yield
     finally:
         association._reactor_checkpoint.set()  # noqa: SLF001 - as above
-
-
-def _send_at_once(event: Event) -> None:
-    """Let no part of a message wait for the peer's acknowledgement (Nagle's algorithm)."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _acknowledge_at_once(association: Association) -> None:
-    """Acknowledge the first part of the answer without delay.
-
-    dcmtk and Orthanc write an answer in two parts with Nagle's algorithm on: the second
-    waits for our acknowledgement of the first, 40 ms for each instance. Linux forgets the
-    option after a while, so it is set for each answer.
-    """
-    transport = association.dul.socket
-    quick = getattr(socket, "TCP_QUICKACK", None)
-    if quick is not None and transport is not None and transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, quick, 1)

@@ -12,9 +12,9 @@ import pytest
 from deid_node.errors import KeyUnusable, SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node import ledger as ledger_module
-from deid_node.node.ledger import Generation, Ledger, Reason
+from deid_node.node.ledger import Ledger
 from deid_node.node.spool import Kept
-from deid_node.node.states import TRANSITIONS, State
+from deid_node.node.states import TRANSITIONS, Generation, Reason, State
 from tests.fakes.clock import FakeClock
 
 if TYPE_CHECKING:

@@ -1,0 +1,81 @@
+"""Keep results on disk from the moment they are made until every destination has them."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from pydicom.filereader import read_file_meta_info
+
+from deid_node.dicom.part10 import EncodedInstance
+from deid_node.node.durable import (
+    full_disk_named,
+    make_private_folder,
+    remove_drafts,
+    write_file,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+    from pathlib import Path
+
+    from deid_node.headers.pseudonyms import SeriesKey
+
+
+class Outbox:
+    """A folder of results, one sub-folder for each series, named by its key.
+
+    Parameters
+    ----------
+    root
+        Folder on a local, journaling file system; made where it is missing.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        make_private_folder(root)
+
+    def keep(self, series: SeriesKey, instances: Sequence[EncodedInstance]) -> None:
+        """Write a result and make it durable; an earlier, unfinished one is replaced.
+
+        Raises
+        ------
+        SpoolFull
+            If the disk is full.
+        """
+        self.discard(series)
+        folder = self._root / series
+        with full_disk_named(self._root):
+            make_private_folder(folder)
+            for number, instance in enumerate(instances, start=1):
+                write_file(folder / f"{number:05d}.dcm", [instance.part10])
+
+    def instances(self, series: SeriesKey) -> list[EncodedInstance]:
+        """Read a result back, in the order in which it was kept."""
+        return [_read(path) for path in sorted((self._root / series).glob("*.dcm"))]
+
+    def discard(self, series: SeriesKey) -> None:
+        """Delete a result; it is no error if there is none."""
+        folder = self._root / series
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+    def recover(self, owed: Container[str]) -> None:
+        """Delete drafts, and results that are not `owed` to anyone.
+
+        Only for the start of the node, before the worker runs.
+        """
+        remove_drafts(self._root)
+        for folder in self._root.iterdir():
+            if folder.name not in owed:
+                shutil.rmtree(folder)
+
+
+def _read(path: Path) -> EncodedInstance:
+    meta = read_file_meta_info(path)
+    return EncodedInstance(
+        sop_class_uid=str(meta.MediaStorageSOPClassUID),
+        sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
+        transfer_syntax_uid=str(meta.TransferSyntaxUID),
+        part10=path.read_bytes(),
+    )

@@ -1,0 +1,147 @@
+"""Claim a series, de-identify it, and put the result where destinations get it from.
+
+One worker at a time: the model takes every core it is given. Whatever goes wrong with a
+series ends in a state with a reason; no fault of one series stops the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from deid_node.errors import DeidNodeError, Disposition
+from deid_node.log import event
+from deid_node.node.states import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from deid_node.headers.pseudonyms import SeriesKey
+    from deid_node.node.ledger import Ledger
+    from deid_node.node.outbox import Outbox
+    from deid_node.node.spool import Spool
+    from deid_node.node.states import Claim, Generation
+    from deid_node.pipeline.deidentify import DeidentifiedSeries, Evidence
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 0.5
+FULL_DISK_SECONDS: Final = 30.0
+"""A series that found the disk full is worked through again; that costs its whole time."""
+
+
+class Worker:
+    """Takes series from RECEIVED to READY, HELD or REFUSED.
+
+    Parameters
+    ----------
+    ledger, spool, outbox
+        Where series are claimed, read from and written to.
+    deidentify
+        From the files of one series to its result.
+    keep_picture
+        Puts the evidence on the trusted side, before anything may be sent.
+    destinations
+        Names of those that are owed every result; at least one.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        spool: Spool,
+        outbox: Outbox,
+        deidentify: Callable[[Sequence[Path]], DeidentifiedSeries],
+        keep_picture: Callable[[SeriesKey, Evidence], object],
+        destinations: Sequence[str],
+    ) -> None:
+        self._ledger = ledger
+        self._spool = spool
+        self._outbox = outbox
+        self._deidentify = deidentify
+        self._keep_picture = keep_picture
+        self._destinations = tuple(destinations)
+        self._unfinished: Generation | None = None
+
+    def step(self) -> float:
+        """Work through one series, if one waits.
+
+        Returns
+        -------
+        float
+            Seconds until it is worth asking again.
+        """
+        if self._unfinished is not None:
+            # The last step ended in a fault of the ledger itself; there is no other worker.
+            self._ledger.unclaim(self._unfinished)
+            self._unfinished = None
+        claim = self._ledger.claim()
+        if claim is None:
+            return IDLE_SECONDS
+        self._unfinished = claim.generation
+        pause = self._work(claim)
+        self._unfinished = None
+        return pause
+
+    def _work(self, claim: Claim) -> float:
+        series = claim.generation.series
+        began = time.monotonic()
+        try:
+            result = self._deidentify(self._spool.paths(claim.instances))
+            self._keep_picture(series, result.evidence)
+            self._outbox.keep(series, [*result.instances, result.segmentation])
+        except DeidNodeError as error:
+            if error.disposition is Disposition.RETRY:
+                return self._put_back(claim, error)
+            self._set_aside(claim, error, Reason(error=type(error).__name__, message=str(error)))
+        except Exception as error:  # noqa: BLE001 - a fault must hold its series, not end the node
+            self._set_aside(claim, error, unexpected(error))
+        else:
+            is_ready = self._ledger.ready(claim.generation, self._destinations)
+            if not is_ready:
+                self._outbox.discard(series)
+            event(
+                logger,
+                "series-deidentified" if is_ready else "series-overtaken",
+                series=series,
+                n_instances=len(claim.instances),
+                seconds=round(time.monotonic() - began, 3),
+            )
+        return 0.0
+
+    def _put_back(self, claim: Claim, error: DeidNodeError) -> float:
+        self._ledger.unclaim(claim.generation)
+        event(
+            logger,
+            "series-put-back",
+            level=logging.WARNING,
+            series=claim.generation.series,
+            error=type(error).__name__,
+        )
+        return FULL_DISK_SECONDS
+
+    def _set_aside(self, claim: Claim, error: Exception, reason: Reason) -> None:
+        refuse = isinstance(error, DeidNodeError) and error.disposition is Disposition.REFUSE
+        state = State.REFUSED if refuse else State.HELD
+        if self._ledger.set_aside(claim.generation, state, reason):
+            told = {} if reason.error_id is None else {"error_id": reason.error_id}
+            event(
+                logger,
+                f"series-{state.value}",
+                level=logging.WARNING,
+                series=claim.generation.series,
+                error=reason.error,
+                **told,
+            )
+
+
+def unexpected(error: Exception) -> Reason:
+    """Give a fault a name and an id; its text may quote values and is dropped."""
+    return Reason(
+        error=type(error).__name__,
+        message="unexpected fault of the node",
+        error_id=f"e-{uuid.uuid4().hex[:8]}",
+    )
