@@ -121,11 +121,10 @@ def verify(config: ConfigOption = None, *, json: JsonOption = False) -> None:
 
     Example: deid-node weights verify
     """
-    from deid_node.config.load import model_folder
-    from deid_node.face.weights import read_card
+    from deid_node.face.weights import default_weights, read_card
 
-    folder = model_folder(settings_from(config))
-    card = read_card(folder)
+    model = settings_from(config).face.model
+    card = read_card(default_weights() if model == "default" else Path(model))
     if json:
         say_json({"name": card.name, "version": card.version, "sha256": card.sha256})
     else:

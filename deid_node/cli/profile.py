@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,9 @@ def show(
 
     Example: deid-node profile show research-mr
     """
-    from deid_node.config.profile_file import profile_path
+    from deid_node.config.profile_file import load_profile, shipped_profiles
 
-    say(profile_path(name).read_text(encoding="utf-8").rstrip())
+    load_profile(name)
+    shipped = shipped_profiles() / f"{name}.yaml"
+    path = shipped if shipped.is_file() else Path(name)
+    say(path.read_text(encoding="utf-8").rstrip())

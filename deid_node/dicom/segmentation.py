@@ -33,8 +33,8 @@ class SegmentationIdentity:
 
     Parameters
     ----------
-    series_instance_uid, sop_instance_uid : str
-        UIDs of the new series and its one instance.
+    series_instance_uid, sop_instance_uid, dimension_organization_uid : str
+        UIDs of the new series, its one instance and its dimensions.
     algorithm_name, algorithm_version, weights_sha256 : str
         Identification of the model that drew the mask.
     software_version : str
@@ -43,6 +43,7 @@ class SegmentationIdentity:
 
     series_instance_uid: str
     sop_instance_uid: str
+    dimension_organization_uid: str
     algorithm_name: str
     algorithm_version: str
     weights_sha256: str
@@ -76,7 +77,7 @@ def encode_segmentation(
         # A pseudonym has one name component, which highdicom doubts.
         warnings.filterwarnings("ignore", "The string .* is unlikely to represent")
         segmentation = _segmentation(mask, instances, identity, series_number)
-    return _without_clock(segmentation, source)
+    return _without_chance(segmentation, source, identity.dimension_organization_uid)
 
 
 def _segmentation(
@@ -85,7 +86,7 @@ def _segmentation(
     identity: SegmentationIdentity,
     series_number: int,
 ) -> hd.seg.Segmentation:
-    """Call highdicom; its dates are those of a clock."""
+    """Call highdicom; its dates are those of a clock, one UID is random."""
     return hd.seg.Segmentation(
         source_images=instances,
         pixel_array=mask.astype("uint8"),
@@ -124,12 +125,16 @@ def _face_segment(identity: SegmentationIdentity) -> hd.seg.SegmentDescription:
     )
 
 
-def _without_clock(segmentation: Dataset, source: Dataset) -> Dataset:
-    """Replace the dates of writing by those of the source: equal input, equal bytes."""
+def _without_chance(segmentation: Dataset, source: Dataset, dimensions_uid: str) -> Dataset:
+    """Replace what highdicom took from a clock or drew at random: equal input, equal bytes."""
     for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
         if keyword in segmentation:
             delattr(segmentation, keyword)
     for part, unknown in (("Date", "19000101"), ("Time", "000000")):
         known = [source.get(stem + part) for stem in ("Content", "Series", "Study")]
         setattr(segmentation, f"Content{part}", next((v for v in known if v), unknown))
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = dimensions_uid
+    for item in segmentation.get("ContributingEquipmentSequence") or ():
+        item.pop("ContributionDateTime", None)
     return segmentation

@@ -214,7 +214,7 @@ _MONTHS: Final = [
     "dec",
 ]
 _UIDS: Final = (
-    ("ascii", re.compile(rb"[0-9]+(?:\.[0-9]+){3,}")),
+    ("ascii", re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")),
     ("utf-16-le", re.compile(rb"(?:[0-9.]\x00){7,}")),
     ("utf-16-be", re.compile(rb"(?:\x00[0-9.]){7,}")),
 )

@@ -91,6 +91,7 @@ def segment(
     identity = SegmentationIdentity(
         series_instance_uid=recipe.pseudonyms.uid(f"face mask series {source_uid}"),
         sop_instance_uid=recipe.pseudonyms.uid(f"face mask {source_uid}"),
+        dimension_organization_uid=recipe.pseudonyms.uid(f"face mask dimensions {source_uid}"),
         algorithm_name=f"deid-node face model {card.name}",
         algorithm_version=card.version,
         weights_sha256=card.sha256,
