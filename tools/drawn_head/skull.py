@@ -157,15 +157,15 @@ def _mouth(canvas: Canvas, skin: Distance, tissues: Tissues) -> None:
     p = window.points
     below = skin[window.slices] + np.float32(6)
     inside = common(ellipsoid(p, (0, 42, -98), (32, 40, 24)), below, 2)
-    canvas.paint(window, inside, tissues["muscle"], Label.MOUTH)
+    canvas.paint(window, inside, tissues["muscle"], Label.MUSCLE)
     palate = common(ellipsoid(p, (0, 40, -88), (24, 34, 9)), below, 2)
-    canvas.paint(window, palate, tissues["mucosa"], Label.MOUTH)
+    canvas.paint(window, palate, tissues["mucosa"], Label.MUCOSA)
     canvas.paint(window, palate + np.float32(2), 0.0, Label.AIRWAY)
     tongue = common(ellipsoid(p, (0, 38, -105), (23, 36, 20)), below, 2)
     tongue = union(tongue, ellipsoid(p, (0, 22, -112), (20, 18, 22)), 6)
     grain = tissues["tongue"] * (1 + np.float32(0.12) * canvas.noise(window, 9, seed=14))
-    canvas.paint(window, tongue, tissues["mucosa"], Label.MOUTH)
-    canvas.paint(window, tongue + np.float32(1.5), grain, Label.MOUTH)
+    canvas.paint(window, tongue, tissues["mucosa"], Label.TONGUE)
+    canvas.paint(window, tongue + np.float32(1.5), grain, Label.TONGUE)
     floor = ellipsoid(p, (0, 40, -126), (16, 24, 5))
     canvas.paint(window, common(floor, below, 2), tissues["fat"], Label.FAT)
     arch = np.sqrt((p.x / np.float32(26)) ** 2 + ((p.f - np.float32(46)) / np.float32(33)) ** 2)
@@ -203,16 +203,16 @@ def _airways(canvas: Canvas, skin: Distance, tissues: Tissues, features: Feature
         walls = canvas.sheets(window, 18, seed=15) - np.float32(0.9)
         for hollow in (passage, sphenoid, maxillary, frontal, cells):
             hollow_in = np.maximum(hollow, inside)
-            canvas.paint(window, hollow_in - 2, tissues["mucosa"], Label.MOUTH)
+            canvas.paint(window, hollow_in - 2, tissues["mucosa"], Label.MUCOSA)
             canvas.paint(window, hollow_in, 0.0, Label.AIRWAY)
-        canvas.paint(window, np.maximum(cells, walls), tissues["mucosa"], Label.MOUTH)
+        canvas.paint(window, np.maximum(cells, walls), tissues["mucosa"], Label.MUCOSA)
         for height, back in ((-58, 40), (-68, 28), (-78, 28)):
             shell = capsule(p, (10, back, height), (9, 78, height - 3), 3.2, 2.6)
-            canvas.paint(window, shell, tissues["mucosa"], Label.NOSE)
+            canvas.paint(window, shell, tissues["mucosa"], Label.MUCOSA)
         septum = np.maximum(p.x - np.float32(1.4), ellipsoid(p, (0, 60, -66), (8, 36, 24)))
-        canvas.paint(window, np.asarray(septum, np.float32), tissues["cartilage"], Label.NOSE)
+        canvas.paint(window, np.asarray(septum, np.float32), tissues["cartilage"], Label.MUCOSA)
         velum = tube(p, ((0, 36, -82), (0, 20, -86), (0, 13, -100)), (3, 4, 3))
-        canvas.paint(window, velum, tissues["mucosa"], Label.MOUTH)
+        canvas.paint(window, velum, tissues["mucosa"], Label.MUCOSA)
 
 
 def draw_eyes(canvas: Canvas, skin: Distance, tissues: Tissues) -> None:

@@ -32,6 +32,8 @@ class Label(enum.IntEnum):
     GLANDS = 18
     CHIN = 19
     CORD = 20
+    MUCOSA = 21
+    TONGUE = 22
 
 
 BRAIN = (Label.GREY_MATTER, Label.WHITE_MATTER, Label.CEREBELLUM, Label.BRAINSTEM)
