@@ -258,7 +258,7 @@ class BurnedInAnnotation(SeriesHeld):
 class ImplausibleFaceMask(SeriesHeld):
     """What the model found cannot be a whole face, so the face may still be there."""
 
-    next_step = "look at the before/after picture in the private work folder"
+    next_step = "look at the series on the trusted side; the face may still be in it"
 
     def __init__(self, *, why: str) -> None:
         """Say which check failed.
