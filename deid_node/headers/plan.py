@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
-from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
 
 from deid_node.errors import ProfileInvalid
 from deid_node.headers.confidentiality import Option, Row, table
@@ -24,13 +24,27 @@ Authority = Literal["structure", "rule", "table", "unlisted", "unknown"]
 NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
 DATES: Final = frozenset({"DA", "DT", "TM"})
 PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-"""Float, Double Float and plain Pixel Data; what is drawn in them is not a header's concern."""
+"""Float, Double Float and plain Pixel Data. They stay at the top level of an IOD that has them;
+what is drawn in them is not a header's concern."""
 
 _FIRST_GROUP: Final = 0x0008
 """Below lie commands, file meta and directory structure."""
 
 CHARACTER_SET: Final = 0x00080005
 
+_GONE: Final = frozenset(
+    tag_for_keyword(keyword)
+    for keyword in (
+        "SpecificCharacterSet",
+        "PatientIdentityRemoved",
+        "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence",
+        "IconImageSequence",
+        "EncapsulatedDocument",
+        "EncryptedAttributesSequence",
+        "OriginalAttributesSequence",
+    )
+)
 _WEAKENING: Final = frozenset({Action.KEEP, Action.CLEAN, Action.SHIFT, Action.CAP_AGE})
 
 
@@ -157,7 +171,8 @@ def _must_go(tag: int) -> bool:
     Command, meta and directory groups, group lengths, curves (50xx) and overlays (60xx),
     icons, encapsulated documents, MAC parameters and digital signatures (no longer true of
     the new bytes), Encrypted and Original Attributes, trailing padding. Private
-    attributes are settled apart, the character set is written anew.
+    attributes are settled apart; the character set and the declarations of an earlier
+    de-identification are written anew.
     """
     group, element = tag >> 16, tag & 0xFFFF
     return (
@@ -165,7 +180,7 @@ def _must_go(tag: int) -> bool:
         or element == 0
         or group & 0xFF00 in {0x5000, 0x6000}
         or group in {0x4FFE, 0xFFFA, 0xFFFC, 0xFFFE}
-        or tag in {CHARACTER_SET, 0x00880200, 0x00420011, 0x04000500, 0x04000561}
+        or tag in _GONE
     )
 
 
@@ -214,7 +229,7 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     rule = level.profile.vr_rule(vr)
     if rule is not None:
         return _by_rule(rule, None, level.profile.options)
-    if tag in PIXELS:
+    if tag in PIXELS and kind is not None and not level.path:
         return Decision(action=Action.KEEP, authority="unlisted")
     strict = level.profile.unlisted.standard == "remove"
     if kind is None or (strict and kind == "3"):

@@ -15,6 +15,8 @@ from deid_node.headers.plan import NUMBERS
 from deid_node.headers.reading import strings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydicom.dataset import Dataset
 
     from deid_node.headers.profile import Profile
@@ -46,6 +48,12 @@ def safe_elements(dataset: Dataset, profile: Profile) -> dict[int, str]:
 def is_creator(tag: int) -> bool:
     """Whether a tag is that of a Private Creator, PS3.5 7.8.1."""
     return bool(tag >> 16 & 1) and tag & 0xFFFF in _CREATORS
+
+
+def block_of(creator_tag: int, tags: Iterable[int]) -> list[int]:
+    """Pick the elements of a creator's block from tags."""
+    block = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
+    return [tag for tag in tags if tag & 0xFFFFFF00 == block]
 
 
 def _block(dataset: Dataset, creator_tag: int, profile: Profile) -> dict[int, str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import PersonName
@@ -28,6 +29,7 @@ STRINGS: Final = TEXT | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "PN", "TM", "
 BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 _CHARACTER_SET: Final = 0x00080005
+_UNDEFINED: Final = 0xFFFFFFFF
 _ONE_VALUE: Final = frozenset({"ST", "LT", "UT", "UR"})
 _NUMBER_FORMATS: Final = {
     "US": "H",
@@ -40,6 +42,7 @@ _NUMBER_FORMATS: Final = {
     "FD": "d",
     "AT": "H",
 }
+_LETTERS: Final = re.compile(rb"[A-Za-z0-9 ^=.-]{8,}")
 _GRAMMAR: Final = {
     "DS": re.compile(r" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})? *"),
     "IS": re.compile(r" *[+-]?\d{1,10} *"),
@@ -47,7 +50,6 @@ _GRAMMAR: Final = {
     "DT": re.compile(r"\d{4}(\d{2}){0,5}(\.\d{1,6})?([+-]\d{4})?"),
     "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d|60(?=\.|$))?)?(\.\d{1,6})?"),
     "AS": re.compile(r"\d{3}[DWMY]"),
-    "UI": re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+"),
     "CS": re.compile(r"[A-Z0-9_ ]{0,16}"),
 }
 """Values that have a grammar (PS3.5 6.2); an empty value among several is allowed too."""
@@ -112,7 +114,18 @@ def strings(element: Element, vr: str, codec: str | None) -> tuple[str, ...] | N
 
 
 def numbers(element: Element, vr: str) -> tuple[float, ...] | None:
-    """Values of an element of a binary number VR; None if the length does not fit."""
+    """Values of an element of a binary number VR.
+
+    None if their count or length is wrong, or if the bytes are letters: text that was
+    written where numbers belong.
+    """
+    values = _numbers(element, vr)
+    if values is None or (len(values) > 1 and _single(int(element.tag))):
+        return None
+    return values
+
+
+def _numbers(element: Element, vr: str) -> tuple[float, ...] | None:
     raw = element.value
     if not isinstance(raw, bytes):
         found = list(_each(raw))
@@ -120,13 +133,19 @@ def numbers(element: Element, vr: str) -> tuple[float, ...] | None:
         return values if len(values) == len(found) else None
     form = _NUMBER_FORMATS[vr]
     size = 4 if vr == "AT" else struct.calcsize(form)
-    if len(raw) % size:
+    if len(raw) % size or _LETTERS.fullmatch(raw):
         return None
     endian = "<" if getattr(element, "is_little_endian", True) else ">"
     unpacked = struct.unpack(f"{endian}{len(raw) // struct.calcsize(form)}{form}", raw)
     if vr == "AT":
         return tuple(g << 16 | e for g, e in zip(unpacked[::2], unpacked[1::2], strict=True))
     return unpacked
+
+
+@lru_cache(maxsize=4096)
+def _single(tag: int) -> bool:
+    """Whether the dictionary allows one value only."""
+    return dictionary_has_tag(tag) and dictionary_VM(tag) == "1"
 
 
 def items(dataset: Dataset, tag: int) -> tuple[Dataset, ...] | None:
@@ -139,6 +158,13 @@ def items(dataset: Dataset, tag: int) -> tuple[Dataset, ...] | None:
         except Exception:  # noqa: BLE001 - any parser fault means unreadable; its text may quote values
             return None
     return tuple(value) if isinstance(value, DicomSequence) else None
+
+
+def is_encapsulated(element: Element) -> bool:
+    """Whether pixel data came in fragments (PS3.5 A.4)."""
+    if isinstance(element, RawDataElement):
+        return element.length == _UNDEFINED
+    return element.is_undefined_length
 
 
 def _decoded(raw: bytes, codec: str | None) -> str | None:

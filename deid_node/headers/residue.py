@@ -7,7 +7,7 @@ were written, whatever element they are in.
 What is not searched for, so that false holds stay rare:
 
 * words with fewer than three letters, and words that are also words of MR, of placeholders
-  or of what the node itself writes (`COMMON`): a patient named "Brain Test", or Mr. Basic,
+  or of what the node itself writes (`common_words`): a patient named "Brain Test", or Mr. Basic,
   would hold every series;
 * IDs with fewer than four characters, or than six if all are digits (a Patient ID "4000" is
   also a repetition time); days that are placeholders;
@@ -21,6 +21,8 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from pydicom.charset import python_encoding
@@ -31,149 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydicom.dataset import Dataset
-
-COMMON: Final = frozenset(
-    [
-        "anon",
-        "anonymized",
-        "anonymised",
-        "anonymous",
-        "axial",
-        "body",
-        "bold",
-        "brain",
-        "case",
-        "clinical",
-        "control",
-        "coronal",
-        "cranium",
-        "deface",
-        "defaced",
-        "default",
-        "demo",
-        "deid",
-        "diffusion",
-        "doctor",
-        "epilepsy",
-        "example",
-        "female",
-        "flair",
-        "functional",
-        "gradient",
-        "head",
-        "healthy",
-        "hospital",
-        "image",
-        "imaging",
-        "kopf",
-        "localizer",
-        "male",
-        "medical",
-        "mprage",
-        "name",
-        "neck",
-        "neuro",
-        "none",
-        "normal",
-        "other",
-        "patient",
-        "phantom",
-        "protocol",
-        "proton",
-        "research",
-        "removed",
-        "routine",
-        "sagittal",
-        "sample",
-        "scan",
-        "schaedel",
-        "sequence",
-        "series",
-        "siemens",
-        "philips",
-        "spine",
-        "study",
-        "subject",
-        "survey",
-        "test",
-        "testing",
-        "trial",
-        "unknown",
-        "unspecified",
-        "volunteer",
-        "water",
-        "weighted",
-        "mri",
-        "dwi",
-        "swi",
-        "tof",
-        "fov",
-        "epi",
-        "tse",
-        "fse",
-        "gre",
-        "cor",
-        "sag",
-        "tra",
-        "dcm",
-        "dicom",
-        "original",
-        "derived",
-        "primary",
-        "secondary",
-        "not",
-        "the",
-        "and",
-        "for",
-        "miss",
-        "mister",
-        "prof",
-        "von",
-        "van",
-        "der",
-        "den",
-        "des",
-        "del",
-        "iso",
-        "res",
-        "ref",
-        "adc",
-        "node",
-        "profile",
-        "recipe",
-        "basic",
-        "application",
-        "confidentiality",
-        "option",
-        "clean",
-        "recognizable",
-        "visual",
-        "features",
-        "descriptors",
-        "retain",
-        "longitudinal",
-        "temporal",
-        "information",
-        "full",
-        "modified",
-        "dates",
-        "device",
-        "identity",
-        "institution",
-        "safe",
-        "private",
-        "characteristics",
-        "face",
-        "mask",
-        "pixel",
-        "segment",
-        "segmentation",
-        "automatic",
-        "volume",
-        "editing",
-    ]
-)
-"""Words that an output may rightly hold, in lower case."""
 
 PLACEHOLDER_DAYS: Final = frozenset({"19000101", "00010101", "19700101", "00000000"})
 SHORTEST_NAME: Final = 3
@@ -347,6 +206,13 @@ def residue(part10: bytes, identifiers: Identifiers) -> tuple[Finding, ...]:
     return tuple(sorted(findings))
 
 
+@lru_cache(maxsize=1)
+def common_words() -> frozenset[str]:
+    """Words that an output may rightly hold, in lower case; package data."""
+    text = (resources.files(__package__) / "data" / "common-words.txt").read_text(encoding="utf-8")
+    return frozenset(w for line in text.splitlines() if line[:1] != "#" for w in line.split())
+
+
 def _texts(dataset: Dataset, encodings: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     """Keyword, VR and each value of every element that may identify, at any depth.
 
@@ -395,7 +261,7 @@ def _words(keyword: str, vr: str, text: str) -> Iterator[tuple[str, bool]]:
     """Give what to search for, and whether it must stand alone."""
     if vr == "PN":
         for word in re.findall(r"[^\W\d_]+", text):
-            if len(word) >= SHORTEST_NAME and word.lower() not in COMMON:
+            if len(word) >= SHORTEST_NAME and word.lower() not in common_words():
                 yield word, len(word) <= LONGEST_SHORT_NAME
     elif vr in {"DA", "DT"}:
         yield from (
@@ -403,7 +269,7 @@ def _words(keyword: str, vr: str, text: str) -> Iterator[tuple[str, bool]]:
         )
     else:
         shortest = SHORTEST_NUMBER if text.isdigit() else SHORTEST_ID
-        if len(text) >= shortest and text.lower() not in COMMON:
+        if len(text) >= shortest and text.lower() not in common_words():
             yield text, True
 
 

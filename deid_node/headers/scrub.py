@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydicom import config
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from deid_node.headers import actions, codes, reading, text
 from deid_node.headers.confidentiality import Option
-from deid_node.headers.plan import CHARACTER_SET, Decision, Level, name_of, plan
-from deid_node.headers.private import is_creator, safe_elements
+from deid_node.headers.plan import CHARACTER_SET, PIXELS, Decision, Level, name_of, plan
+from deid_node.headers.private import block_of, is_creator, safe_elements
 from deid_node.headers.profile import Action, Profile
 from deid_node.headers.values import Subject, Values, changed, dummy
 
@@ -172,28 +173,30 @@ class _Scrub:
         for tag in map(int, source.keys()):
             path = (*level.path, tag)
             if tag in coded:
-                made = self._made(path, "SH", coded[tag], _CODED)
+                made = self._made(path, dictionary_VR(tag), coded[tag], _CODED)
             elif tag >> 16 & 1:
                 made = self._private(source, path, private.get(tag))
             else:
                 made = self._standard(source, path, level, codec)
             if made is not None:
                 target.add(made)
+        for creator in [tag for tag in private if is_creator(tag) and tag in target]:
+            if not any(tag in target for tag in block_of(creator, private)):
+                del target[creator]
         return target
 
     def _code(self, source: Dataset, codec: str | None) -> dict[int, Values]:
         """Value, scheme and meaning of a code item; empty if the code is unknown."""
-        tag = next((int(tag) for tag in codes.CODE_VALUES if tag in source), None)
-        if tag is None or codes.CODING_SCHEME not in source:
+        entry = codes.coded_entry(source, codec)
+        if entry is None:
             return {}
-        value = reading.strings(source.get_item(tag), "UC", codec)
-        scheme = reading.strings(source.get_item(codes.CODING_SCHEME), "SH", codec)
-        if not value or not scheme:
-            return {}
-        meaning = codes.standard_meaning(scheme[0], value[0])
-        if meaning is None:
-            return {}
-        return {tag: value[:1], codes.CODING_SCHEME: scheme[:1], codes.CODE_MEANING: (meaning,)}
+        clean = text.cleaned(entry.given, self._subject.own)
+        meaning = entry.given if entry.given and clean == entry.given else entry.meaning
+        return {
+            entry.tag: (entry.value,),
+            codes.CODING_SCHEME: (entry.scheme,),
+            codes.CODE_MEANING: (meaning,),
+        }
 
     def _private(
         self, source: Dataset, path: tuple[int, ...], vr: str | None
@@ -219,7 +222,10 @@ class _Scrub:
             values = changed(element, vr, codec, decision, self._subject)
         if values is None and decision.action is not Action.REMOVE and vr is not None:
             values = self._instead(vr, decision.type)
-        return self._made(path, vr or "UN", values, decision)
+        made = self._made(path, vr or "UN", values, decision)
+        if made is not None and tag in PIXELS:
+            made.is_undefined_length = reading.is_encapsulated(element)
+        return made
 
     def _instead(self, vr: str, kind: str | None) -> Values | None:
         """Give what stands where nothing of a value may stay: as much as the IOD needs."""
@@ -247,6 +253,8 @@ class _Scrub:
         kept = []
         for source in found:
             codec = reading.codec_of(source) if CHARACTER_SET in source else outer
+            if codes.is_coded(source) and not self._code(source, codec):
+                continue
             target = self._level(source, level, codec)
             lost = [
                 tag

@@ -30,6 +30,7 @@ _FIGURE: Final = re.compile(
 """Figures with a unit or a parameter's letters. A bare number may be a date or an ID."""
 
 _SHORTEST_OWN: Final = 2
+_SHORT_CODE: Final = 2
 
 
 def own_words(texts: Iterable[str]) -> frozenset[str]:
@@ -64,12 +65,11 @@ def cleaned(text: str, own: frozenset[str]) -> str:
     >>> cleaned("T2_FLAIR ax 3mm Jane Doe 19870312", frozenset())
     'T2 FLAIR ax 3mm'
     """
-    if not text.isascii():
-        text = re.sub(r"\S*[^\x00-\x7f]\S*", " ", text)
-    words = [word.strip(".") for word in _SEPARATORS.split(text)]
+    ascii_only = re.sub(r"\S*[^\x00-\x7f]\S*", " ", text)
+    words = [word.strip(".") for word in _SEPARATORS.split(ascii_only)]
     words = [word for word in words if word]
     kept = [word for word in words if _may_stay(word.lower(), own)]
-    if len(kept) == len(words) and text.isprintable():
+    if len(kept) == len(words) and text == ascii_only and text.isprintable():
         return text
     return " ".join(kept)
 
@@ -77,16 +77,29 @@ def cleaned(text: str, own: frozenset[str]) -> str:
 def cleaned_code(code: str, own: frozenset[str]) -> str | None:
     """Let a code string (CS) pass whole or not at all; None if it may not."""
     words = [word for word in re.split(r"[_ ]+", code.lower()) if word]
-    known = code.lower() in vocabulary() or all(_may_stay(word, frozenset()) for word in words)
-    return code if known and not own.intersection(words) else None
+    known = (
+        len(code) <= _SHORT_CODE
+        or code in known_codes()
+        or all(_may_stay(word, frozenset()) for word in words)
+    )
+    return code if known and (len(code) <= _SHORT_CODE or not own.intersection(words)) else None
 
 
 @lru_cache(maxsize=1)
 def vocabulary() -> frozenset[str]:
     """Words that may stay, in lower case; package data."""
-    text = (resources.files(__package__) / "data" / "mr-words.txt").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return frozenset(word.lower() for line in lines for word in line.split())
+    return frozenset(word.lower() for word in _listed("mr-words.txt"))
+
+
+@lru_cache(maxsize=1)
+def known_codes() -> frozenset[str]:
+    """Values that code strings may have; package data."""
+    return frozenset(word.replace("~", " ") for word in _listed("mr-codes.txt"))
+
+
+def _listed(name: str) -> list[str]:
+    text = (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
+    return [word for line in text.splitlines() if line[:1] != "#" for word in line.split()]
 
 
 def _may_stay(word: str, own: frozenset[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Element
 
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 _BLIND: Final = frozenset({Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.PSEUDONYM, Action.SET})
 
 Values = tuple[object, ...]
@@ -99,9 +101,9 @@ def _kept_bytes(element: Element, decision: Decision) -> Values | None:
 def _changed_strings(
     element: Element, vr: str, codec: str | None, action: Action, subject: Subject
 ) -> Values | None:
-    if vr in reading.TEXT and action is Action.CLEAN and codec is None:
-        codec = "latin-1"  # only ASCII words will stay
     values = reading.strings(element, vr, codec)
+    if values is None and vr in reading.TEXT and action is Action.CLEAN:
+        values = reading.strings(element, vr, "latin-1")  # only ASCII words will stay
     if not values:
         return values
     if vr == "CS":
@@ -121,7 +123,9 @@ def _change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str
     if vr == "AS":
         cap = 999 if action is Action.KEEP else subject.age_cap
         return lambda age: actions.capped_age(age, cap)
-    if vr == "UI" and action is not Action.KEEP:
+    if vr == "UI" and action is Action.KEEP:
+        return lambda uid: uid if _UID.fullmatch(uid) else None
+    if vr == "UI":
         return lambda uid: actions.keyed_uid(uid, subject.pseudonyms)
     return lambda value: value
 
