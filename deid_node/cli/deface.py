@@ -33,7 +33,7 @@ def deface(
     from deid_node.node.destination import FolderDestination
     from deid_node.node.nifti import write_nifti
 
-    destination = FolderDestination(name="out", folder=out)
+    destination = FolderDestination(name=str(out), folder=out)
     also = partial(write_nifti, folder=out) if nifti else None
     outcomes, refused = Offline(settings_from(config), destination, also=also).run(folder)
     finish(outcomes, refused, report=report, json=json)
