@@ -43,6 +43,11 @@ class Features:
         """Centre of the ball of the nose."""
         return (0.0, 88.0 + 15.0 * self.nose, -75.0)
 
+    @property
+    def ear(self) -> Triple:
+        """Where the left pinna is thickest."""
+        return (EAR[0] + 12.5 * self.ears, EAR[1] - 13.5 * self.ears, EAR[2] - 0.5)
+
 
 def draw_skin(canvas: Canvas, features: Features) -> tuple[Distance, Distance, Distance]:
     """Distance to the skin, and to nose and ears alone.

@@ -240,11 +240,11 @@ def _landmarks(features: face.Features, growth: Growth) -> dict[str, tuple[float
         "nasion": face.NASION,
         "nose tip": features.nose_tip,
         "mouth": face.MOUTH,
-        "chin": face.CHIN,
+        "chin": (0.0, face.CHIN[1] + 5.0, face.CHIN[2]),
         "left eye": face.EYE,
         "right eye": (-face.EYE[0], *face.EYE[1:]),
-        "left ear": face.EAR,
-        "right ear": (-face.EAR[0], *face.EAR[1:]),
+        "left ear": features.ear,
+        "right ear": (-features.ear[0], *features.ear[1:]),
     }
     points = Points(*np.array(list(adult.values()), np.float32).T)
     x, f, z = growth.from_adult(points)

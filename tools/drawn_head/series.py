@@ -243,7 +243,7 @@ def _add_pixels(
     high = low + (1 << pixels.bits) - 1
     slope, intercept = pixels.slope, pixels.intercept
     if pixels.slope_by_slice:
-        slope = round(max(float(values.max()), 1.0) / (high - low), 6)
+        slope = float(np.ceil(max(float(values.max()), 1.0) / (high - low) * 1e6) / 1e6)
         intercept = -low * slope
     elif pixels.bits <= 8:
         slope *= brightest / (high - low)
