@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from deid_node.errors import PixelsUnusable, SettingsInvalid
+from deid_node.face.grid import block_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,13 +97,18 @@ def fill(
         If a constant needs more bits than the stored values have.
     """
     filled = volume.stored.copy()
-    if fill.method == "noise":
-        air = air_values(volume, mask)
-        if air is not None:
-            _sample(filled, mask, air, volume, np.random.default_rng(seed))
-            return filled
-    for slice_number, here in enumerate(mask):
-        filled[slice_number][here] = _constant(volume, fill, slice_number)
+    stored = _stored_constant(volume, fill)
+    if stored is not None:
+        filled[mask] = stored
+        return filled
+    values = _values(volume, mask, fill)
+    bounds = _representable(volume)
+    rng = np.random.default_rng(seed)
+    for number, here in enumerate(mask):
+        # each voxel is drawn by itself, with replacement
+        drawn = values[rng.integers(0, values.size, int(here.sum()))]
+        unscaled = (drawn - volume.intercept[number]) / volume.slope[number]
+        filled[number][here] = np.clip(np.rint(unscaled), *bounds)
     return filled
 
 
@@ -126,7 +132,7 @@ def air_values(volume: Volume, mask: NDArray[np.bool_]) -> NDArray[np.float32] |
         too little air to measure.
     """
     factors = np.maximum(1, np.round(COARSE_MM / volume.spacing_mm())).astype(int)
-    coarse = _average(volume, factors)
+    coarse = block_means(volume, factors)
     tissue = coarse > TISSUE_SHARE * np.percentile(coarse, 99)
     if not tissue.any():
         return None
@@ -139,20 +145,6 @@ def air_values(volume: Volume, mask: NDArray[np.bool_]) -> NDArray[np.float32] |
             here &= plane != volume.padding
         pool.append(_rescale(volume, plane[here], number))
     return _without_outliers(np.concatenate(pool))
-
-
-def _average(volume: Volume, factors: NDArray[np.int_]) -> NDArray[np.float32]:
-    """Average blocks of voxels, rescaled; a remainder at the end of an axis is left out."""
-    s, r, c = factors
-    kept = [max(1, n // f) for n, f in zip(volume.stored.shape, factors, strict=True)]
-    planes = np.zeros(kept, np.float32)
-    for number in range(min(kept[0] * s, len(volume.stored))):
-        values = _rescale(volume, volume.stored[number], number)
-        blocks = values[: kept[1] * r, : kept[2] * c].reshape(
-            kept[1], -1, kept[2], min(c, values.shape[1])
-        )
-        planes[number // s] += blocks.mean(axis=(1, 3))
-    return planes / np.float32(s)
 
 
 def _enlarge(
@@ -182,33 +174,27 @@ def _without_outliers(values: NDArray[np.float32]) -> NDArray[np.float32] | None
     return kept if kept.size >= LEAST_AIR else None
 
 
-def _sample(
-    filled: NDArray[np.integer[Any]],
-    mask: NDArray[np.bool_],
-    air: NDArray[np.float32],
-    volume: Volume,
-    rng: np.random.Generator,
-) -> None:
-    """Draw every masked voxel by itself, with replacement."""
-    for number, here in enumerate(mask):
-        drawn = air[rng.integers(0, air.size, int(here.sum()))]
-        filled[number][here] = _stored(volume, drawn, number)
-
-
-def _constant(volume: Volume, fill: Fill, slice_number: int) -> int:
-    """Give the one stored value that fills a slice."""
-    if fill.constant is not None:
-        low, high = _representable(volume)
-        if not low <= fill.constant <= high:
-            raise PixelsUnusable(
-                why="the constant of the fill needs more bits than their stored values have",
-                n_instances=len(volume.stored),
-            )
-        return fill.constant
-    if fill.method == "padding" and volume.padding is not None:
+def _stored_constant(volume: Volume, fill: Fill) -> int | None:
+    """Give the one stored value of a fill that names one."""
+    if fill.method == "padding":
         return volume.padding
-    wanted = 0.0 if fill.method == "zero" else _least(volume)
-    return int(_stored(volume, np.array([wanted], np.float32), slice_number)[0])
+    if fill.constant is None:
+        return None
+    low, high = _representable(volume)
+    if not low <= fill.constant <= high:
+        raise PixelsUnusable(
+            why="the constant of the fill needs more bits than their stored values have",
+            n_instances=len(volume.stored),
+        )
+    return fill.constant
+
+
+def _values(volume: Volume, mask: NDArray[np.bool_], fill: Fill) -> NDArray[np.float64]:
+    """Give the values, after the modality transform, that a voxel may take."""
+    air = air_values(volume, mask) if fill.method == "noise" else None
+    if air is not None:
+        return air.astype(np.float64)
+    return np.array([0.0 if fill.method == "zero" else _least(volume)])
 
 
 def _least(volume: Volume) -> float:
@@ -219,17 +205,6 @@ def _least(volume: Volume) -> float:
         if shown.size:
             least = min(least, float(_rescale(volume, shown, number).min()))
     return least if np.isfinite(least) else 0.0
-
-
-def _stored(
-    volume: Volume, values: NDArray[np.float32], slice_number: int
-) -> NDArray[np.integer[Any]]:
-    """Turn values back into the nearest stored values of one slice that can be represented."""
-    slope, intercept = volume.slope[slice_number], volume.intercept[slice_number]
-    stored = np.rint((values.astype(np.float64) - intercept) / slope)
-    low, high = _representable(volume)
-    out: NDArray[np.integer[Any]] = np.clip(stored, low, high).astype(volume.stored.dtype)
-    return out
 
 
 def _representable(volume: Volume) -> tuple[int, int]:

@@ -168,6 +168,34 @@ def sample(volume: Volume, grid: Grid) -> NDArray[np.float32]:
     return interpolate(small, shrunk, grid.affine, grid.shape)
 
 
+def block_means(volume: Volume, factors: NDArray[np.int_]) -> NDArray[np.float32]:
+    """Average blocks of voxels: a coarse look at the values, without any orientation.
+
+    Parameters
+    ----------
+    volume
+        Any orientation.
+    factors : (3,) ndarray of int
+        Slices, rows and columns in a block, each at least 1.
+
+    Returns
+    -------
+    (slices, rows, columns) ndarray of float32
+        Means after the modality transform; what is left over at the end of an axis is left out.
+    """
+    slices, rows, columns = (
+        min(int(f), n) for f, n in zip(factors, volume.stored.shape, strict=True)
+    )
+    kept = [n // f for n, f in zip(volume.stored.shape, (slices, rows, columns), strict=True)]
+    means = np.zeros(kept, np.float32)
+    for number in range(kept[0] * slices):
+        plane = volume.stored[number, : kept[1] * rows, : kept[2] * columns].astype(np.float32)
+        blocks = plane.reshape(kept[1], rows, kept[2], columns).mean(axis=(1, 3))
+        scaled = blocks * np.float32(volume.slope[number]) + np.float32(volume.intercept[number])
+        means[number // slices] += scaled
+    return means / np.float32(slices)
+
+
 def interpolate(
     array: NDArray[np.float32],
     affine: NDArray[np.float64],

@@ -46,6 +46,9 @@ SPECK_SHARE = 0.1
 """A piece of face smaller than this share of the largest piece is a mistake of the model."""
 
 
+LEAST_GUARD_MM = 1.0
+"""Where the brain ends is known to about a quarter of a grid voxel, in mm."""
+
 LONGEST_MM = 20.0
 """Longer margins would take the brain's surroundings, not the face's, in mm."""
 
@@ -59,14 +62,15 @@ class MaskPolicy:
     margin_mm
         The mask is this much larger than what the model calls face or ears, in mm.
     brain_guard_mm
-        No voxel nearer than this to what the model calls brain is masked, in mm.
+        No voxel nearer than this to what the model calls brain is masked, in mm; at least
+        `LEAST_GUARD_MM`.
     ears
         Whether ears are removed too.
 
     Raises
     ------
     SettingsInvalid
-        If a length is negative or longer than `LONGEST_MM`.
+        If a length is out of bounds.
     """
 
     margin_mm: float = 2.0
@@ -74,9 +78,11 @@ class MaskPolicy:
     ears: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in (("margin_mm", self.margin_mm), ("brain_guard_mm", self.brain_guard_mm)):
-            if not 0 <= value <= LONGEST_MM:
-                raise SettingsInvalid(f"{name} must lie between 0 and {LONGEST_MM:g} mm")
+        if not 0 <= self.margin_mm <= LONGEST_MM:
+            raise SettingsInvalid(f"margin_mm must lie between 0 and {LONGEST_MM:g} mm")
+        if not LEAST_GUARD_MM <= self.brain_guard_mm <= LONGEST_MM:
+            bounds = f"{LEAST_GUARD_MM:g} and {LONGEST_MM:g} mm"
+            raise SettingsInvalid(f"brain_guard_mm must lie between {bounds}")
 
 
 def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> NDArray[np.bool_]:
