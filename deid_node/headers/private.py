@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from deid_node.headers.profile import Profile
+    from deid_node.headers.profile import Profile, SafePrivate
 
 _CREATORS: Final = range(0x10, 0x100)
 
@@ -61,18 +61,18 @@ def _block(dataset: Dataset, creator_tag: int, profile: Profile) -> dict[int, st
     if len(names) != 1:
         return {}
     group, block = creator_tag >> 16, creator_tag & 0xFF
-    safe = _safe(profile).get((names[0].strip(), group), {})
+    safe = safe_table(profile.safe_private).get((names[0].strip(), group), {})
     tags = {group << 16 | block << 8 | element: vr for element, vr in safe.items()}
     return {tag: vr for tag, vr in tags.items() if tag in dataset}
 
 
 @lru_cache(maxsize=64)
-def _safe(profile: Profile) -> dict[tuple[str, int], dict[int, str]]:
-    """VR of each safe element by creator and group."""
+def safe_table(own: tuple[SafePrivate, ...]) -> dict[tuple[str, int], dict[int, str]]:
+    """VR of each safe element by creator and group: PS3.15's, then a profile's own."""
     known: dict[tuple[str, int], dict[int, str]] = {}
     for creator, group, element, vr in packaged("safe-private.json")["rows"]:
         if vr in NUMBERS or vr == "CS":
             known.setdefault((creator, int(group, 16)), {})[int(element, 16)] = vr
-    for safe in profile.safe_private:
+    for safe in own:
         known.setdefault((safe.creator, safe.group), {}).update(safe.elements)
     return known

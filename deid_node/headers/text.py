@@ -22,7 +22,7 @@ _FIGURE: Final = re.compile(
     | \d(\.\d{1,2})?x\d(\.\d{1,2})?(x\d(\.\d{1,2})?)?(mm|iso)?                            # 1x1x1mm
     | (te|tr|ti|fa|bw|etl|b)\d{1,4}                                                       # TE90 b1000
     | (p|x|s|mb|r|g|nex|ipat|sl|acc|cs|st)\d{1,2}                                        # p2 s2
-    | (vb|va|vd|ve|xa|dv|mr|hd)\d{1,2}[a-z]?                                             # VB17A XA30
+    | (vb|va|vd|ve|xa|dv|mr|hd|b|d|e|n)\d{2}[a-z]?                                             # VB17A XA30
     | \d{1,2}(\.\d){1,4}                                                                # 5.4.1.1
     """,
     re.VERBOSE,
