@@ -128,8 +128,8 @@ def _turn(grid: NDArray[np.float32], yaw_degrees: float) -> NDArray[np.float32]:
     height, depth, width = grid.shape
     cosine, sine = float(np.cos(np.radians(yaw_degrees))), float(np.sin(np.radians(yaw_degrees)))
     size = (
-        int(np.ceil(abs(sine) * width + abs(cosine) * depth)),
-        int(np.ceil(abs(cosine) * width + abs(sine) * depth)),
+        round(abs(sine) * width + abs(cosine) * depth),
+        round(abs(cosine) * width + abs(sine) * depth),
     )
     near, across = (axis - (n - 1) / 2 for axis, n in zip(np.indices(size), size, strict=True))
     y = (cosine * near + sine * across + (depth - 1) / 2).ravel()
