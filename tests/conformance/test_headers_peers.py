@@ -1,0 +1,80 @@
+"""What another program says about the output: no new error from dciodvfy.
+
+Errors of the input are the input's; only kinds of errors that are new count. Values in
+messages are masked before anything is compared or shown.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.data import get_testdata_file
+
+from deid_node.config.profile_file import load_profile
+from deid_node.headers.declaration import declare
+from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.headers.residue import identifiers_of, residue
+from deid_node.headers.scrub import scrub
+from tests.planted import mr_instance, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(
+        shutil.which("dciodvfy") is None, reason="NO dciodvfy: install Debian's dicom3tools"
+    ),
+]
+OURS = Pseudonyms(bytes(range(32)))
+
+
+def errors(path: Path) -> Counter[str]:
+    done = subprocess.run(
+        ["dciodvfy", str(path)], check=False, capture_output=True, text=True, errors="replace"
+    )
+    lines = (done.stderr + done.stdout).splitlines()
+    return Counter(re.sub(r"= .*|<[^>]*>", "<>", ln) for ln in lines if ln.startswith("Error"))
+
+
+def new_errors(source: Dataset, profile_name: str, folder: Path) -> Counter[str]:
+    profile = load_profile(profile_name)
+    done = scrub(source, profile, OURS)
+    declared = declare(done.dataset, profile=profile, deeds=done.deeds, face_removed=True)
+    before, after = folder / "before.dcm", folder / "after.dcm"
+    before.write_bytes(written(source))
+    after.write_bytes(written(declared))
+    assert residue(after.read_bytes(), identifiers_of(source)) == ()
+    return errors(after) - errors(before)
+
+
+@pytest.mark.parametrize("profile", ["basic", "research-mr"])
+def test_a_synthetic_instance_has_no_new_error(profile: str, tmp_path: Path) -> None:
+    assert new_errors(mr_instance(), profile, tmp_path) == Counter()
+
+
+@pytest.mark.parametrize("profile", ["basic", "research-mr"])
+def test_the_mr_instance_of_pydicom_has_no_new_error(profile: str, tmp_path: Path) -> None:
+    source = pydicom.dcmread(str(get_testdata_file("MR_small.dcm")))
+
+    assert new_errors(source, profile, tmp_path) == Counter()
+
+
+@pytest.mark.heads
+@pytest.mark.parametrize("profile", ["basic", "research-mr"])
+def test_real_heads_have_no_new_error(profile: str, tmp_path: Path, shared_data: Path) -> None:
+    folders = sorted(path for path in (shared_data / "heads").iterdir() if "dicom" in path.name)
+    assert folders
+
+    for folder in folders:
+        instances = sorted(path for path in folder.rglob("*") if path.is_file())
+        for path in (instances[0], instances[len(instances) // 2]):
+            source = pydicom.dcmread(path)
+            assert new_errors(source, profile, tmp_path) == Counter()
