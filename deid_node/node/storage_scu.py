@@ -194,7 +194,8 @@ def _request(
 @contextmanager
 def _paused(association: Association) -> Iterator[None]:
     association._reactor_checkpoint.clear()  # noqa: SLF001 - pynetdicom has no public way to wait
-    while not association._is_paused:  # noqa: SLF001 - as above
+    # The loop of an association that broke off has ended and never pauses.
+    while association.is_alive() and not association._is_paused:  # noqa: SLF001 - as above
         time.sleep(0.0001)
     try:
         yield
