@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml
 	  || { echo "deid-node needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tools/install_debian.sh python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	$(BIN)/pip install --quiet --quiet --disable-pip-version-check --editable '.[check]'
 	@touch $@
 
 peers:           ## the real DICOM programs that some tests talk to (Debian, as root)

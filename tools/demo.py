@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[1]
 DEMO: Final = PROJECT / "demo"
 LONGEST_WAIT_S: Final = 180
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 SETTINGS: Final = """\
 schema_version = 1
