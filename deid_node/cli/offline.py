@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from deid_node.pipeline.deidentify import DeidentifiedSeries
 
 DELIVERED: Final = "delivered"
+STATES: Final = {
+    Disposition.HOLD: "held",
+    Disposition.STOP: "held",
+    Disposition.REFUSE: "refused",
+    Disposition.RETRY: "retry",
+}
+"""What an error makes of its series. What stops a node holds one series here."""
+
 STEPS: Final = len(STAGES) + 2
 """Ticks of the progress bar for one series: reading, the stages, delivering."""
 
@@ -91,7 +99,7 @@ class Offline:
         settings: Settings,
         destination: Destination,
         *,
-        also: Callable[[DeidentifiedSeries], None] | None = None,
+        also: Callable[[DeidentifiedSeries], object] | None = None,
     ) -> None:
         self._recipe = recipe_from(settings)
         self._private = settings.spool.folder
@@ -178,20 +186,19 @@ def _failed(
     error: Exception, *, key: str, n_files: int, began: float, picture: Path | None
 ) -> Outcome:
     """Turn an error into an outcome; of a foreign error only the class is told."""
-    known = isinstance(error, DeidNodeError)
-    state = {Disposition.REFUSE: "refused", Disposition.RETRY: "retry"}.get(
-        error.disposition if known else Disposition.HOLD, "held"
-    )
+    if isinstance(error, DeidNodeError):
+        known, reason = error, f"{type(error).__name__}: {error}"
+    else:
+        known = DeidNodeError()
+        reason = f"internal error {type(error).__name__}, error_id {uuid.uuid4().hex[:8]}"
     return Outcome(
         series=key,
-        state=state,
+        state=STATES[known.disposition],
         n_files=n_files,
         seconds=time.monotonic() - began,
-        reason=f"{type(error).__name__}: {error}"
-        if known
-        else f"internal error {type(error).__name__}, error_id {uuid.uuid4().hex[:8]}",
-        next_step=error.next_step if known else DeidNodeError.next_step,
-        exit_code=error.exit_code if known else DeidNodeError.exit_code,
+        reason=reason,
+        next_step=known.next_step,
+        exit_code=known.exit_code,
         picture=picture,
     )
 

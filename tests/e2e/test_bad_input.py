@@ -97,15 +97,20 @@ def one_slice(folder: Path, drawn: list[Dataset]) -> None:
 
 
 def no_position(folder: Path, drawn: list[Dataset]) -> None:
-    rewrite(folder, drawn, lambda k, each: k != 20 or each.__delattr__("ImagePositionPatient"))
+    rewrite(folder, drawn, at_20(lambda each: each.__delattr__("ImagePositionPatient")))
 
 
 def two_patients(folder: Path, drawn: list[Dataset]) -> None:
-    rewrite(folder, drawn, lambda k, each: k != 20 or setattr(each, "PatientID", "DEMO-4712-Q"))
+    rewrite(folder, drawn, at_20(lambda each: setattr(each, "PatientID", "DEMO-4712-Q")))
 
 
 def no_pixels(folder: Path, drawn: list[Dataset]) -> None:
-    rewrite(folder, drawn, lambda k, each: k != 20 or setattr(each, "PixelData", b""))
+    rewrite(folder, drawn, at_20(lambda each: setattr(each, "PixelData", b"")))
+
+
+def at_20(change: Callable[[Dataset], object]) -> Callable[[int, Dataset], object]:
+    """Change one instance of the series."""
+    return lambda k, each: change(each) if k == 20 else None
 
 
 def noise_only(folder: Path, drawn: list[Dataset]) -> None:

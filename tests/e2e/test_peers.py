@@ -18,6 +18,7 @@ import urllib.request
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import highdicom as hd
@@ -104,7 +105,7 @@ def passage(
         serve = [sys.executable, "-m", "deid_node", "serve", "-c", "deid-node.toml"]
         running.enter_context(program(serve, site, "node"))
         for port in ports.values():
-            wait_until(lambda port=port: listens(port))
+            wait_until(partial(listens, port))
         send = [peer("storescu"), "-aet", "STORESCU", "-aec", "DEIDNODE", "127.0.0.1"]
         subprocess.run([*send, str(ports["node"]), *map(str, incoming)], check=True, cwd=site)
         wait_until(lambda: len(list((site / "received").iterdir())) > len(incoming))

@@ -14,6 +14,7 @@ from drawn_head.series import FakePatient, PixelFormat, dicom_series
 from pydicom import Dataset, dcmread
 
 from deid_node.config.profile_file import load_profile
+from deid_node.dicom.pixels import pixel_words
 from deid_node.dicom.series import Series
 from deid_node.errors import (
     BurnedInAnnotation,
@@ -24,7 +25,6 @@ from deid_node.errors import (
 from deid_node.face.fill import Fill
 from deid_node.face.mask import MaskPolicy
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.pipeline import deidentify as path
 from deid_node.pipeline import output
 from deid_node.pipeline.closing import refuse_changed_voxels
 from deid_node.pipeline.deidentify import STAGES, DeidentifiedSeries, deidentify
@@ -265,7 +265,7 @@ def test_old_uid_of_another_instance_holds_the_series(
 
 
 def test_voxel_that_changed_outside_the_mask_holds_the_series(series: Series) -> None:
-    words = [path.pixel_words(each) for each in series.instances]
+    words = [pixel_words(each) for each in series.instances]
     mask = np.zeros((len(words), *words[0].shape), bool)
     mask[3, 5, 6] = True
     changed = [each.copy() for each in words]

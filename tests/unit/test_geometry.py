@@ -70,7 +70,7 @@ def test_missing_slice_holds_the_series() -> None:
 
 
 def test_slice_moved_sideways_holds_the_series() -> None:
-    positions = [[0, 0, 0], [0, 0, 1], [0.1, 0, 2], [0, 0, 3], [0, 0, 4]]
+    positions = np.array([[0, 0, 0], [0, 0, 1], [0.1, 0, 2], [0, 0, 3], [0, 0, 4]])
 
     with pytest.raises(UnevenSlices):
         series_affine(positions, AXIAL, [1, 1])

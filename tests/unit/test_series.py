@@ -48,7 +48,12 @@ def set_in(k: int, keyword: str, value: object) -> Callable[[list[Dataset]], Non
 
 def set_in_all(keyword: str, value: object) -> Callable[[list[Dataset]], None]:
     """Give all instances another value."""
-    return lambda series: [setattr(each, keyword, value) for each in series] and None
+
+    def change(series: list[Dataset]) -> None:
+        for each in series:
+            setattr(each, keyword, value)
+
+    return change
 
 
 def without(keyword: str) -> Callable[[list[Dataset]], None]:
