@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, Literal
 
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
@@ -202,11 +203,12 @@ def _by_rule(rule: Rule, row: Row | None, options: frozenset[Option]) -> Decisio
 def _by_table(row: Row, level: Level, tag: int, vr: str) -> Decision:
     options = level.profile.options
     granted = [(option, code) for option, code in row.options.items() if option in options]
-    # Of two options that grant the same attribute, keeping includes cleaning.
-    for option, code in sorted(granted, key=lambda grant: grant[1], reverse=True):
-        action = Action.KEEP if code == "K" else _cleaned(vr)
-        return Decision(action=action, authority="table", option=option)
-    return Decision(action=_basic(row.basic, level.section.type_of(tag)), authority="table")
+    if not granted:
+        return Decision(action=_basic(row.basic, level.section.type_of(tag)), authority="table")
+    # Of two options that grant the same attribute the stricter decides: C before K.
+    option, code = min(granted, key=itemgetter(1))
+    action = Action.KEEP if code == "K" else _cleaned(vr)
+    return Decision(action=action, authority="table", option=option)
 
 
 def _cleaned(vr: str) -> Action:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydicom import config
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -29,8 +29,26 @@ _PATIENT_NAME: Final = 0x00100010
 _PATIENT_ID: Final = 0x00100020
 _SIGNED: Final = 0x00280103
 """Pixel Representation."""
-_OWN: Final = (_PATIENT_NAME, _PATIENT_ID, 0x00101000, 0x00101001, 0x00101005, 0x00101060)
-"""Names and IDs of the patient: their words go from every text."""
+_OWN: Final = (
+    _PATIENT_NAME,
+    _PATIENT_ID,
+    *(
+        tag_for_keyword(keyword) or 0
+        for keyword in (
+            "OtherPatientIDs",
+            "OtherPatientNames",
+            "PatientBirthName",
+            "PatientMotherBirthName",
+            "ReferringPhysicianName",
+            "PerformingPhysicianName",
+            "NameOfPhysiciansReadingStudy",
+            "PhysiciansOfRecord",
+            "RequestingPhysician",
+            "OperatorsName",
+        )
+    ),
+)
+"""Names and IDs of the patient and of those around: their words go from every text."""
 
 _SAFE_PRIVATE: Final = Decision(
     action=Action.CLEAN, authority="table", option=Option.RETAIN_SAFE_PRIVATE

@@ -29,17 +29,17 @@ _FIGURE: Final = re.compile(
 )
 """Figures with a unit or a parameter's letters. A bare number may be a date or an ID."""
 
-_SHORTEST_OWN: Final = 2
+_SHORTEST_OWN: Final = 3
 _SHORT_CODE: Final = 2
 
 
 def own_words(texts: Iterable[str]) -> frozenset[str]:
-    """Words of a patient's names and IDs, folded; single letters are none.
+    """Words of a patient's names and IDs, folded. Shorter ones are initials and abbreviations of MR.
 
     Examples
     --------
     >>> sorted(own_words(["Brain^Ada A", "47-11"]))
-    ['11', '47', 'ada', 'brain']
+    ['ada', 'brain']
     """
     words = {word for text in texts for word in re.findall(r"[^\W_]+", text.casefold())}
     return frozenset(word for word in words if len(word) >= _SHORTEST_OWN)

@@ -49,7 +49,20 @@ def test_what_is_no_date_is_not_shifted(number: int) -> None:
     assert moved == (text if day is not None and 1800 <= day.year < 2200 else None)
 
 
-@pytest.mark.parametrize("text", ["", "2024", "202402", "2024-02-29", "QUENTIN.", "²0240229"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2024",
+        "202402",
+        "2024-02-29",
+        "QUENTIN.",
+        "²0240229",
+        "19000229",
+        "20230229",
+        "20241301",
+    ],
+)
 def test_other_forms_are_no_dates(text: str) -> None:
     assert actions.shifted_date(text, -400) is None
 

@@ -77,6 +77,7 @@ def test_a_strict_profile_keeps_only_what_the_iod_asks_for() -> None:
         ("StudyDate", (Option.RETAIN_MODIFIED_DATES,), Action.SHIFT),
         ("StudyTime", (Option.RETAIN_MODIFIED_DATES,), Action.KEEP),
         ("StudyDate", (Option.RETAIN_FULL_DATES,), Action.KEEP),
+        ("StudyDate", (Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES), Action.SHIFT),
         ("PatientBirthDate", (Option.RETAIN_FULL_DATES,), Action.EMPTY),
         ("SeriesDescription", (), Action.REMOVE),
         ("SeriesDescription", (Option.CLEAN_DESCRIPTORS,), Action.CLEAN),
