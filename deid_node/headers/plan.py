@@ -23,7 +23,6 @@ from deid_node.headers.profile import Action, Profile, Rule
 Authority = Literal["structure", "rule", "table", "unlisted", "unknown"]
 
 NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
-DATES: Final = frozenset({"DA", "DT", "TM"})
 PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, Double Float and plain Pixel Data. They stay at the top level of an IOD that has them;
 what is drawn in them is not a header's concern."""
@@ -236,26 +235,15 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     strict = level.profile.unlisted.standard == "remove"
     if kind is None or (strict and kind == "3"):
         return Decision(action=Action.REMOVE, authority="unlisted")
-    option = None
-    if vr in DATES:
-        action, option = _unlisted_date(vr, kind, level.profile.options)
-    elif vr in NUMBERS or vr == "SQ":
+    if vr in NUMBERS or vr == "SQ":
         action = Action.KEEP
     elif vr in {"CS", "SH", "LO", "UC"}:
         action = Action.CLEAN
     elif vr == "UI":
         action = Action.UID
-    else:  # people, long text, addresses, bytes
+    else:  # people, dates, long text, addresses, bytes
         action = _basic("X/Z/D", kind)
-    return Decision(action=action, authority="unlisted", option=option)
-
-
-def _unlisted_date(vr: str, kind: str, options: frozenset[Option]) -> tuple[Action, Option | None]:
-    if Option.RETAIN_FULL_DATES in options:
-        return Action.KEEP, Option.RETAIN_FULL_DATES
-    if Option.RETAIN_MODIFIED_DATES in options:
-        return _cleaned(vr), Option.RETAIN_MODIFIED_DATES
-    return _basic("X/Z/D", kind), None
+    return Decision(action=action, authority="unlisted")
 
 
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:

@@ -60,6 +60,8 @@ def test_what_nothing_names_goes_by_kind() -> None:
     assert decided(asked, "ReceiveCoilName").action is Action.CLEAN
     assert decided(asked, "PixelData").action is Action.KEEP
     assert decided(asked, "DiffusionBValue").action is Action.REMOVE  # not in the MR IOD
+    assert decided(asked, "RelatedGeneralSOPClassUID").action is Action.UID
+    assert decided(asked, "SOPAuthorizationComment").action is Action.REMOVE
     assert explain(asked, 0x00109999, MRImageStorage).authority == "unknown"
 
 

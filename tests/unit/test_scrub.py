@@ -346,6 +346,38 @@ def test_a_number_that_is_none_goes_without_a_warning() -> None:
     )
 
 
+def test_a_known_number_that_arrives_as_un_is_read_by_the_dictionary() -> None:
+    source = read(written(mr_instance()) + encoded(0x00181314, "UN", b"42.5"))
+
+    assert scrubbed(source).dataset.FlipAngle == 42.5
+
+
+@pytest.mark.parametrize("tag", [0x00189089, 0x00281052])
+def test_letters_where_numbers_belong_go(tag: int) -> None:
+    vr = dictionary_VR(tag)
+    source = read(written(mr_instance()) + encoded(tag, vr, b"QUENTIN ZEBRAFISH ADA^DR"))
+
+    assert b"zebrafish" not in written(scrubbed(source).dataset).lower()
+    assert tag not in scrubbed(source).dataset
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr"), [(0x00181314, "LT"), (0x00280010, "OB"), (0x00181250, "CS")]
+)
+def test_an_attribute_with_another_vr_than_the_dictionarys_goes(tag: int, vr: str) -> None:
+    source = read(written(mr_instance()) + encoded(tag, vr, b"BODY"))
+
+    output = scrubbed(source).dataset
+
+    assert tag not in output or output[tag].is_empty
+
+
+def test_several_numbers_where_one_belongs_go() -> None:
+    source = read(written(mr_instance()) + encoded(0x00189087, "FD", struct.pack("<2d", 1.5, 2.5)))
+
+    assert "DiffusionBValue" not in scrubbed(source).dataset
+
+
 def test_known_codes_stay_with_the_meaning_of_the_standard() -> None:
     dataset = mr_instance()
     known, local = Dataset(), Dataset()
