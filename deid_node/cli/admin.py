@@ -84,12 +84,12 @@ def status(config: ConfigOption = None, *, json: JsonOption = False) -> None:
     say_table(
         ("state", "series"), [(k, str(n)) for k, n in snapshot.series.items()] or [("–", "0")]
     )
-    if snapshot.held:
-        say("")
-        say_table(
-            ("waits for a person", "reason"),
-            [(each.series[:12], each.reason) for each in snapshot.held],
-        )
+    for each in snapshot.held:
+        say(f"\n{each.series[:12]} waits for a person: {each.error}: {each.reason}")
+        say(f"             → {each.next_step}")
+    for owed in snapshot.owed:
+        say(f"\n{owed.series[:12]} is owed to {owed.destination} after {owed.attempts} attempts")
+        say(f"             {owed.reason or ''}")
 
 
 def echo(
