@@ -29,6 +29,15 @@ _FIGURE: Final = re.compile(
 )
 """Figures with a unit or a parameter's letters. A bare number may be a date or an ID."""
 
+_SEQUENCE_NAME: Final = re.compile(
+    r"""
+    \*?(ci|csi|ep|epfid|fl|fm|gre|hsl|mp2rage|qfl|re|se|spc|spcir|spcr|svs|swi|tfi|tfl|tgse|tir|tirm|tse)
+    _?([23]d\d{0,2}[a-z]{0,2}|b\d{1,4}(\#\d{1,3})?)
+    (_(\d{1,3}[a-z]{0,2}|ns|ir|fs|t\d{1,3}|v\d{1,3}(in|ap|rl|fh)?|rb\d{2,4})){0,3}
+    """,
+    re.VERBOSE,
+)
+"""Sequence Name (0018,0024) as Siemens writes it: kernel, dimensions, turbo factor."""
 _SHORTEST_OWN: Final = 3
 _SHORT_CODE: Final = 2
 
@@ -65,6 +74,8 @@ def cleaned(text: str, own: frozenset[str]) -> str:
     >>> cleaned("T2_FLAIR ax 3mm Jane Doe 19870312", frozenset())
     'T2 FLAIR ax 3mm'
     """
+    if _SEQUENCE_NAME.fullmatch(text) and not own.intersection(re.findall(r"[a-z]+", text)):
+        return text
     ascii_only = re.sub(r"\S*[^\x00-\x7f]\S*", " ", text)
     words = [word.strip(".") for word in _SEPARATORS.split(ascii_only)]
     words = [word for word in words if word]

@@ -21,7 +21,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from deid_node.config.profile_file import load_profile
-from deid_node.headers.profile import Action, Profile
+from deid_node.headers.profile import Action, Profile, Rule
 from deid_node.headers.pseudonyms import SHIFT_DAYS, Pseudonyms
 from deid_node.headers.scrub import Scrubbed, patient_identity, scrub
 from tests.planted import NAME, SURVIVE, mr_instance, planted, written
@@ -370,6 +370,48 @@ def test_an_attribute_with_another_vr_than_the_dictionarys_goes(tag: int, vr: st
     output = scrubbed(source).dataset
 
     assert tag not in output or output[tag].is_empty
+
+
+@pytest.mark.parametrize("keyword", ["OperatorsName", "StationAETitle", "RetrieveURL"])
+@pytest.mark.parametrize("action", [Action.CLEAN, Action.UID, Action.SHIFT])
+def test_people_titles_and_addresses_cannot_be_cleaned_only_kept(
+    keyword: str, action: Action
+) -> None:
+    dataset = mr_instance()
+    setattr(dataset, keyword, "brain")
+    tag = dataset[keyword].tag
+    rule = Rule(tags=frozenset({int(tag)}), action=action, why="a reason to test")
+    lenient = Profile(name="t", version=1, edition="2024e", rules=(rule,))
+
+    output = scrub(dataset, lenient, OURS).dataset
+
+    assert keyword not in output
+
+
+def test_what_a_rule_keeps_is_kept_unless_it_names_the_patient() -> None:
+    dataset = mr_instance()
+    dataset.InstitutionName = "Spital Sankt Anna"
+    dataset.StationName = "QUENTIN"
+    rule = Rule(tags=frozenset({0x00080080, 0x00081010}), action=Action.KEEP, why="a site's wish")
+    lenient = Profile(name="t", version=1, edition="2024e", rules=(rule,))
+
+    output = scrub(dataset, lenient, OURS).dataset
+
+    assert output.InstitutionName == "Spital Sankt Anna"
+    assert "StationName" not in output
+
+
+def test_kept_text_beyond_ascii_is_written_as_utf_8() -> None:
+    dataset = mr_instance()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.InstitutionName = "Universitätsklinik"
+    rule = Rule(tags=frozenset({0x00080080}), action=Action.KEEP, why="a site's wish")
+    lenient = Profile(name="t", version=1, edition="2024e", rules=(rule,))
+
+    output = read(written(scrub(read(written(dataset)), lenient, OURS).dataset))
+
+    assert output.SpecificCharacterSet == "ISO_IR 192"
+    assert output.InstitutionName == "Universitätsklinik"
 
 
 def test_several_numbers_where_one_belongs_go() -> None:
