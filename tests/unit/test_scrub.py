@@ -23,7 +23,7 @@ from pydicom.tag import Tag
 from deid_node.config.profile_file import load_profile
 from deid_node.headers.profile import Action, Profile, Rule
 from deid_node.headers.pseudonyms import SHIFT_DAYS, Pseudonyms
-from deid_node.headers.scrub import Scrubbed, patient_identity, scrub
+from deid_node.headers.scrub import DEEPEST, Scrubbed, patient_identity, scrub
 from tests.planted import NAME, SURVIVE, mr_instance, planted, written
 
 OURS = Pseudonyms(bytes(range(32)))
@@ -453,16 +453,33 @@ def test_deeds_tell_what_was_done_and_no_value() -> None:
     assert not any(token in told for token in [*tokens, *NAME.split("^")])
 
 
-def test_what_lies_too_deep_goes() -> None:
+def test_what_lies_too_deep_goes_even_if_a_rule_keeps_it() -> None:
     innermost = Dataset()
     innermost.TextValue = "brain"
-    for _ in range(40):
+    for _ in range(DEEPEST + 1):
         outer = Dataset()
         outer.ContentItemModifierSequence = Sequence([innermost])
         innermost = outer
-    dataset = mr_instance()
-    dataset.AcquisitionContextSequence = Sequence([innermost])
+    keep = Rule(tags=frozenset({0x00400441, 0x0040A160}), action=Action.KEEP, why="a site's wish")
+    lenient = Profile(name="t", version=1, edition="2024e", rules=(keep,))
+    shallow = innermost.ContentItemModifierSequence[0].ContentItemModifierSequence[0]
 
-    output = written(scrubbed(dataset).dataset)
+    outputs = []
+    for nested in (shallow, innermost):
+        dataset = mr_instance()
+        dataset.update(nested)
+        outputs.append(written(scrub(dataset, lenient, OURS).dataset))
 
-    assert b"brain" not in output
+    assert [b"brain" in output for output in outputs] == [True, False]
+
+
+def test_an_item_that_loses_what_the_iod_demands_goes_as_a_whole() -> None:
+    sop_class = encoded(0x00081150, "UI", b"1.2.840.10008.5.1.4.1.1.4\0")
+    good = sop_class + encoded(0x00081155, "UI", b"1.2.3\0")
+    broken = sop_class + encoded(0x00081155, "LT", b"1.2.4\0")
+    entries = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(e)) + e for e in (good, broken))
+    source = read(written(mr_instance()) + encoded(0x00081140, "SQ", entries))
+
+    kept = scrubbed(source).dataset.ReferencedImageSequence
+
+    assert [entry.ReferencedSOPInstanceUID for entry in kept] == [OURS.uid("1.2.3")]
