@@ -117,8 +117,12 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
     removal = in_front(largest(face, share=SPECK_SHARE))
     if policy.ears:
         removal = np.maximum(removal, outward(beside(ears, brain), brain))
-    level = distance_inside(through_air(removal, tissue), grid.spacing_mm) + policy.margin_mm
-    level[floating(tissue, (level > 0) & (reserve > 0), brain)] = grid.spacing_mm
+    removal = through_air(removal, tissue)
+    level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
+    lost = floating(tissue, (level > 0) & (reserve > 0), brain)
+    if lost.any():
+        removal = through_air(in_front(np.maximum(removal, lost)), tissue)
+        level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     return _on_volume(np.minimum(level, reserve), grid, volume)
 
 

@@ -32,8 +32,11 @@ ADULT_BRAIN_ML = 1400.0
 """Brain with its coverings of an adult, in ml; lengths below scale with its cube root."""
 
 CONTRAST = 2.0
-"""The brain is at least this many times as bright as the darkest tenth of the volume; averages
-of noise alone, and of nothing, are not."""
+"""Tissue is at least this many times as bright as the darkest tenth of the volume."""
+
+TISSUE_SHARE = 0.8
+"""Share of the surely-brain blocks that must be tissue; of noise without any averaging it would
+be 0.66, of a volume that is even it is 0."""
 
 BLOCK_MM = 6.0
 """Edge of the blocks whose averages tell brightness, in mm."""
@@ -58,7 +61,7 @@ EAR_MM = np.array([88.0, -8.0, -50.0])
 """Where an ear's outer part lies from the brain's centre, for an adult, in mm to the side, the
 front and the top; the mean of twelve ears, moved out by 12 mm."""
 
-EAR_ML = 15.0
+EAR_ML = 40.0
 """An ear with the air beside it holds at least this much, for an adult, in ml [101 to 121]; where
 it lies in the field of view and is not found, what was found is no head."""
 
@@ -186,9 +189,9 @@ def _bright(volume: Volume, estimate: FaceEstimate) -> None:
     inside = ((block >= 0) & (block < means.shape)).all(axis=1)
     if not inside.any():
         raise ImplausibleFaceMask(why="no voxel of the volume is surely brain")
-    brain = float(np.median(means[tuple(block[inside].T)]))
     dark = float(np.percentile(means, 10))
-    if not brain > CONTRAST * max(dark, 0.0):
+    tissue = means[tuple(block[inside].T)] > CONTRAST * max(dark, 0.0)
+    if tissue.mean() < TISSUE_SHARE:
         raise ImplausibleFaceMask(why="the brain is not brighter than the darkest of the volume")
 
 

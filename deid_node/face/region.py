@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 BORDER = 0.5
 """Probability at the border of a region."""
 
+SMOOTHING = 0.6
+"""Gaussian smoothing of distances, in voxels: takes the steps of the grid out of the surface
+(error 0.15 instead of 0.3 voxels) and shrinks a ball of radius 4 voxels by 0.1 voxels."""
+
 FAR_MM = 1000.0
 """Distance that stands for "nowhere near", where a region is empty or fills the grid."""
 
@@ -47,8 +51,8 @@ def largest(probability: NDArray[np.float32], *, share: float) -> NDArray[np.flo
 def distance_inside(probability: NDArray[np.float32], spacing_mm: float) -> NDArray[np.float32]:
     """Give the signed distance to the border of a region.
 
-    The border is placed between voxels by the slope of the probability, so the distance is
-    much finer than the grid.
+    The border is placed between voxels by the slope of the probability, and the distance is
+    smoothed a little, so it is much finer than the grid.
 
     Parameters
     ----------
@@ -70,9 +74,9 @@ def distance_inside(probability: NDArray[np.float32], spacing_mm: float) -> NDAr
     # how far the border lies from the middle of a voxel next to it
     offset = np.abs(probability - BORDER) / np.maximum(steepness, BORDER / spacing_mm / 4)
     offset = np.minimum(offset, spacing_mm / 2)
-    return np.where(
-        inside, _beyond(inside, offset, spacing_mm), -_beyond(~inside, offset, spacing_mm)
-    )
+    deep, away = _beyond(inside, offset, spacing_mm), _beyond(~inside, offset, spacing_mm)
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(np.where(inside, deep, -away), SMOOTHING)
+    return smooth
 
 
 def _beyond(
@@ -132,7 +136,7 @@ def through_air(probability: NDArray[np.float32], tissue: NDArray[np.bool_]) -> 
 def floating(
     tissue: NDArray[np.bool_], removed: NDArray[np.bool_], brain: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Find tissue that the removal would cut off from the head.
+    """Find tissue that the removal would cut off from the head, and the air right round it.
 
     Parameters
     ----------
@@ -144,7 +148,7 @@ def floating(
     Returns
     -------
     (i, j, k) ndarray of bool
-        Pieces without brain that touch what is removed.
+        Pieces without brain that touch what is removed, larger by one voxel.
     """
     labels, n = ndimage.label(tissue & ~removed)
     if n <= 1:
@@ -154,4 +158,4 @@ def floating(
     touching = np.zeros(n + 1, bool)
     touching[np.unique(labels[ndimage.binary_dilation(removed)])] = True
     touching[[0, int(inside.argmax())]] = False
-    return np.asarray(touching[labels])
+    return np.asarray(ndimage.binary_dilation(touching[labels]))

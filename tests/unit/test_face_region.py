@@ -1,0 +1,151 @@
+"""Geometry of probabilities: pieces, distances, and what lies before and beside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deid_node.face.region import (
+    FAR_MM,
+    beside,
+    distance_inside,
+    floating,
+    in_front,
+    largest,
+    outward,
+    through_air,
+)
+
+
+def ball(radius: float, spacing: float, n: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Give a soft ball's probability, and the true signed distance in mm."""
+    away = (np.indices((n, n, n)) - (n - 1) / 2 + 0.3) * spacing
+    distance = radius - np.sqrt((away**2).sum(axis=0))
+    return (1 / (1 + np.exp(-2 * distance / spacing))).astype(np.float32), distance
+
+
+def empty(*blocks: tuple[slice, slice, slice]) -> np.ndarray:
+    out = np.zeros((12, 12, 12), np.float32)
+    for block in blocks:
+        out[block] = 1.0
+    return out
+
+
+@given(voxels=st.floats(5, 12), spacing=st.sampled_from([2.5, 3.2, 4.0]))
+def test_distances_are_finer_than_the_grid(voxels: float, spacing: float) -> None:
+    probability, truth = ball(voxels * spacing, spacing)
+
+    distance = distance_inside(probability, spacing)
+
+    near = np.abs(truth) < 2 * spacing
+    assert np.abs(distance - truth)[near].max() < 0.6 * spacing
+    assert (distance - truth)[near].std() < 0.2 * spacing
+    assert np.abs((distance - truth)[near].mean()) < 0.2 * spacing
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, -FAR_MM), (1.0, FAR_MM)])
+def test_a_region_without_border_is_far(value: float, expected: float) -> None:
+    probability = np.full((4, 4, 4), value, np.float32)
+
+    assert (distance_inside(probability, 4.0) == expected).all()
+
+
+def test_specks_are_silenced_and_large_pieces_kept() -> None:
+    face = empty(
+        (slice(0, 6), slice(0, 6), slice(0, 6)), (slice(8, 12), slice(8, 12), slice(8, 12))
+    )
+    face[0, 11, 11] = 1.0
+
+    kept = largest(face, share=0.1)
+
+    assert kept[0, 11, 11] == 0
+    assert kept[9, 9, 9] == 1
+    assert largest(face, share=1.0)[9, 9, 9] == 0
+
+
+def test_nothing_stays_nothing() -> None:
+    nothing = empty()
+
+    assert not largest(nothing, share=1.0).any()
+
+
+def test_all_in_front_of_face_is_face() -> None:
+    face = empty((slice(4, 8), slice(5, 6), slice(4, 8)))
+
+    closed = in_front(face)
+
+    assert closed[4:8, 5:, 4:8].all()
+    assert not closed[:, :5].any()
+    assert not closed[:4].any()
+
+
+def test_all_beside_an_ear_is_ear() -> None:
+    brain = empty((slice(4, 8), slice(4, 8), slice(4, 8)))
+    ears = empty((slice(2, 3), slice(5, 7), slice(5, 7)), (slice(9, 10), slice(5, 7), slice(5, 7)))
+
+    closed = outward(beside(ears, brain), brain)
+
+    assert closed[:3, 5:7, 5:7].all()
+    assert closed[9:, 5:7, 5:7].all()
+    assert not closed[3:9].any()
+
+
+def test_one_piece_of_ear_is_kept_on_each_side() -> None:
+    brain = empty((slice(4, 8), slice(4, 8), slice(4, 8)))
+    ears = empty((slice(1, 3), slice(5, 7), slice(5, 7)), (slice(9, 11), slice(5, 7), slice(5, 7)))
+    ears[0, 0, 0] = ears[11, 11, 11] = 1.0
+
+    kept = beside(ears, brain)
+
+    assert kept[1, 5, 5] == kept[9, 5, 5] == 1
+    assert kept[0, 0, 0] == kept[11, 11, 11] == 0
+
+
+def test_without_a_brain_the_middle_is_that_of_the_grid() -> None:
+    ears = empty((slice(1, 3), slice(5, 7), slice(5, 7)), (slice(9, 11), slice(5, 7), slice(5, 7)))
+
+    closed = outward(ears, empty())
+
+    assert closed[0, 5, 5] == closed[11, 5, 5] == 1
+    assert not closed[3:9].any()
+
+
+def test_the_mask_goes_through_air_and_stops_at_tissue() -> None:
+    face = empty((slice(5, 7), slice(8, 12), slice(5, 6)))
+    tissue = np.zeros(face.shape, bool)
+    tissue[9, 9, 5] = True
+    tissue[5, 10, 2] = True
+
+    out = through_air(face, tissue)
+
+    assert out[7:9, 9, 5].all()
+    assert not out[9:, 9, 5].any()
+    assert out[:5, 9, 5].all()
+    assert out[5, 10, 3:5].all()
+    assert not out[5, 10, :3].any()
+    assert not out[:, :, 6:].any()
+    assert not out[:, :8].any()
+
+
+def test_tissue_that_would_float_is_found() -> None:
+    brain = empty((slice(2, 10), slice(1, 4), slice(2, 10)))
+    tissue = brain > 0
+    tissue[5:7, 9:11, 5:7] = True
+    tissue[0, 0, 0] = True
+    removed = np.zeros(tissue.shape, bool)
+    removed[:, 5:9] = True
+
+    found = floating(tissue, removed, brain)
+
+    assert found[5:7, 9:11, 5:7].all()
+    assert found[4, 10, 5]
+    assert not found[:4].any()
+    assert not found[:, :8].any()
+
+
+def test_one_piece_of_head_floats_nowhere() -> None:
+    brain = empty((slice(2, 10), slice(1, 4), slice(2, 10)))
+
+    assert not floating(brain > 0, np.zeros(brain.shape, bool), brain).any()
