@@ -40,6 +40,8 @@ class Receiver:
         Status for the n-th instance (from 0) that comes.
     transfer_syntaxes
         What it accepts.
+    callers
+        Calling AE titles it lets in; empty lets in all.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Receiver:
         *,
         answer: Callable[[int], int] = lambda _n: 0x0000,
         transfer_syntaxes: Sequence[str] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        callers: Sequence[str] = (),
     ) -> None:
         self.answer = answer
         self.encoded: list[bytes] = []
@@ -54,6 +57,8 @@ class Receiver:
         self.associations = 0
         self.port = 0
         self._transfer_syntaxes = list(transfer_syntaxes)
+        self._callers = list(callers)
+        self._association: Any = None
         self._server: Any = None
 
     @property
@@ -69,6 +74,7 @@ class Receiver:
     def start(self, port: int = 0) -> None:
         """Listen on `port`, or on any that is free."""
         ae = AE("ARCHIVE")
+        ae.require_calling_aet = self._callers
         for context in AllStoragePresentationContexts:
             ae.add_supported_context(context.abstract_syntax, self._transfer_syntaxes)
         ae.add_supported_context("1.2.840.10008.1.1")
@@ -83,8 +89,13 @@ class Receiver:
         """Close the port."""
         self._server.shutdown()
 
-    def _accepted(self, _event: evt.Event) -> None:
+    def abort(self) -> None:
+        """Break off the association that is open."""
+        self._association.abort()
+
+    def _accepted(self, event: evt.Event) -> None:
         self.associations += 1
+        self._association = event.assoc
 
     def _store(self, event: evt.Event) -> int:
         status = self.answer(len(self.encoded))

@@ -1,0 +1,203 @@
+"""A destination gets every instance as it is, or the node knows why not."""
+
+from __future__ import annotations
+
+import io
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from drawn_head.head import small_head
+from drawn_head.series import dicom_series
+from pydicom import dcmread, dcmwrite, uid
+
+from deid_node.config.schema import DicomDestination
+from deid_node.dicom.part10 import EncodedInstance, encode
+from deid_node.errors import PeerRefusedInstance, PeerUnreachable
+from deid_node.node.destination import make_destination
+from tests.fakes.node import eventually, is_open
+from tests.fakes.peer import Receiver, receiving
+from tests.fakes.series import mr_series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deid_node.node.destination import Destination
+
+
+@pytest.fixture
+def instances() -> list[EncodedInstance]:
+    return [encode(each) for each in mr_series(np.arange(192, dtype=np.uint16).reshape(3, 8, 8))]
+
+
+def compressed(instance: EncodedInstance) -> EncodedInstance:
+    dataset = dcmread(io.BytesIO(instance.part10))
+    dataset.compress(uid.RLELossless, generate_instance_uid=False)
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return EncodedInstance(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        transfer_syntax_uid=str(uid.RLELossless),
+        part10=buffer.getvalue(),
+    )
+
+
+def destination_at(port: int) -> Destination:
+    return make_destination(
+        DicomDestination(
+            kind="dicom", name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=port
+        )
+    )
+
+
+def dataset_bytes(part10: bytes) -> bytes:
+    """Cut off the file meta information by an independent route."""
+    meta = dcmread(io.BytesIO(part10)).file_meta
+    return part10[132 + 12 + meta.FileMetaInformationGroupLength :]
+
+
+def test_bytes_of_an_instance_go_over_the_wire_unchanged_on_one_association(
+    instances: list[EncodedInstance],
+) -> None:
+    counts: list[int] = []
+    with receiving(Receiver()) as archive:
+        destination_at(archive.port).deliver(instances, progress=counts.append)
+
+    sent = [dataset_bytes(each.part10) for each in instances]
+    assert [dataset_bytes(part10) for part10 in archive.encoded] == sent
+    assert archive.associations == 1
+    assert counts == [1, 2, 3]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+def test_peer_that_takes_only_implicit_vr_gets_the_same_values(
+    instances: list[EncodedInstance],
+    packed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    offered = [compressed(each) for each in instances] if packed else instances
+    with receiving(Receiver(transfer_syntaxes=[uid.ImplicitVRLittleEndian])) as archive:
+        destination_at(archive.port).deliver(offered)
+
+    assert set(archive.syntaxes) == {uid.ImplicitVRLittleEndian}
+    for got, original in zip(archive.instances, instances, strict=True):
+        wanted = dcmread(io.BytesIO(original.part10))
+        assert got.SOPInstanceUID == wanted.SOPInstanceUID
+        assert np.array_equal(got.pixel_array, wanted.pixel_array)
+
+
+def test_compressed_instance_stays_so_for_a_peer_that_takes_it(
+    instances: list[EncodedInstance],
+) -> None:
+    offered = [compressed(each) for each in instances]
+    syntaxes = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.RLELossless]
+    with receiving(Receiver(transfer_syntaxes=syntaxes)) as archive:
+        destination_at(archive.port).deliver(offered)
+
+    assert set(archive.syntaxes) == {uid.RLELossless}
+
+
+@pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
+def test_warning_counts_as_stored(instances: list[EncodedInstance], status: int) -> None:
+    with receiving(Receiver(answer=lambda _n: status)) as archive:
+        destination_at(archive.port).deliver(instances)
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA702])
+def test_peer_out_of_resources_is_tried_again(
+    instances: list[EncodedInstance], status: int
+) -> None:
+    with (
+        receiving(Receiver(answer=lambda _n: status)) as archive,
+        pytest.raises(PeerUnreachable, match=f"0x{status:04X}"),
+    ):
+        destination_at(archive.port).deliver(instances)
+
+
+@pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0110, 0x0124])
+def test_refusal_is_counted_and_final(instances: list[EncodedInstance], status: int) -> None:
+    with (
+        receiving(Receiver(answer=lambda _n: status)) as archive,
+        pytest.raises(PeerRefusedInstance, match=f"refused 3 instances, status 0x{status:04X}"),
+    ):
+        destination_at(archive.port).deliver(instances)
+
+
+def test_peer_that_takes_no_syntax_of_the_class_refuses_it(
+    instances: list[EncodedInstance],
+) -> None:
+    with (
+        receiving(Receiver(transfer_syntaxes=[uid.JPEG2000])) as archive,
+        pytest.raises((PeerRefusedInstance, PeerUnreachable)),
+    ):
+        destination_at(archive.port).deliver(instances)
+
+    assert archive.encoded == []
+
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_dead_host_is_unreachable(instances: list[EncodedInstance]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    with pytest.raises(PeerUnreachable, match="destination archive: no association with it"):
+        destination_at(port).deliver(instances)
+    with pytest.raises(PeerUnreachable):
+        destination_at(port).echo()
+
+
+def test_peer_that_goes_away_in_the_middle_is_unreachable(
+    instances: list[EncodedInstance],
+) -> None:
+    archive = Receiver()
+
+    def go(n: int) -> int:
+        if n == 1:
+            archive.abort()
+        return 0x0000
+
+    archive.answer = go
+    with receiving(archive), pytest.raises(PeerUnreachable, match="broke off"):
+        destination_at(archive.port).deliver(instances)
+
+
+def test_peer_that_turns_this_node_away_is_unreachable(instances: list[EncodedInstance]) -> None:
+    with (
+        receiving(Receiver(callers=["SOMEBODY-ELSE"])) as archive,
+        pytest.raises(PeerUnreachable, match="rejected the association"),
+    ):
+        destination_at(archive.port).deliver(instances)
+
+
+def test_echo_is_answered() -> None:
+    with receiving(Receiver()) as archive:
+        destination_at(archive.port).echo()
+
+
+@pytest.mark.peer
+def test_dcmtk_receives_a_series(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    series = [encode(each) for each in dicom_series(small_head())]
+    port = free_port()
+    process = subprocess.Popen(["storescp", "-od", str(tmp_path), str(port)])
+    try:
+        eventually(lambda: is_open(port))
+        destination_at(port).deliver(series)
+    finally:
+        process.kill()
+        process.wait()
+
+    received = {str(dcmread(path).SOPInstanceUID) for path in tmp_path.iterdir()}
+    assert received == {each.sop_instance_uid for each in series}
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    def find() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            return int(probe.getsockname()[1])
+
+    return find

@@ -1,0 +1,115 @@
+"""A whole node with a fake face model: in this process, or as one that can be killed.
+
+    python -m tests.fakes.node SETTINGS.toml [PAUSE]
+
+serves like ``deid-node serve``, but waits PAUSE seconds where the model would think.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deid_node.config.load import create_key, load_settings, read_key
+from deid_node.config.profile_file import load_profile
+from deid_node.face.fill import Fill
+from deid_node.face.mask import MaskPolicy
+from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.node.service import Service
+from deid_node.pipeline.recipe import Recipe
+from tests.fakes.face import CARD, FakeFaceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deid_node.config.schema import Settings
+    from deid_node.dicom.volume import Volume
+    from deid_node.face.model import FaceEstimate, ModelCard
+
+SETTINGS = """
+schema_version = 1
+pseudonym_key = "pseudonym.key"
+[node]
+port = {port}
+callers = ["PACS"]
+[series]
+quiet_seconds = {quiet_seconds}
+[spool]
+folder = "spool"
+reserve_gib = 0
+{more}
+[[destinations]]
+kind = "folder"
+name = "copies"
+folder = "copies"
+"""
+DICOM_DESTINATION = """
+[[destinations]]
+kind = "dicom"
+name = "archive"
+ae_title = "ARCHIVE"
+host = "127.0.0.1"
+port = {port}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowFaceModel:
+    """Waits, then sees what `FakeFaceModel` sees."""
+
+    seconds: float
+    card: ModelCard = CARD
+
+    def estimate(self, volume: Volume) -> FaceEstimate:
+        """Think for a while."""
+        time.sleep(self.seconds)
+        return FakeFaceModel().estimate(volume)
+
+
+def settings_file(
+    folder: Path, *, port: int, archive: int | None = None, quiet_seconds: float = 1, more: str = ""
+) -> Path:
+    """Write settings and key; the archive is a DICOM destination on that port."""
+    text = SETTINGS.format(port=port, quiet_seconds=quiet_seconds, more=more)
+    if archive is not None:
+        text += DICOM_DESTINATION.format(port=archive)
+    path = folder / "deid-node.toml"
+    path.write_text(text)
+    if not (folder / "pseudonym.key").exists():
+        create_key(folder / "pseudonym.key")
+    return path
+
+
+def recipe_for(settings: Settings, *, seconds: float = 0) -> Recipe:
+    """Make a recipe that needs no weights."""
+    return Recipe(
+        profile=load_profile(settings.profile),
+        pseudonyms=Pseudonyms(read_key(settings.pseudonym_key)),
+        model=SlowFaceModel(seconds=seconds),
+        mask=MaskPolicy(),
+        fill=Fill(),
+    )
+
+
+def eventually(condition: Callable[[], object], *, seconds: float = 60) -> None:
+    """Wait until `condition` holds; a test fails by it only when it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
+
+
+def is_open(port: int) -> bool:
+    """Tell whether somebody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+if __name__ == "__main__":
+    chosen = load_settings(Path(sys.argv[1]))
+    pause = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    Service(chosen, recipe_for(chosen, seconds=pause)).run()

@@ -1,0 +1,154 @@
+"""Folders are written whole, and a target on the command line means one destination."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from deid_node.config.schema import DicomDestination
+from deid_node.config.schema import FolderDestination as FolderSettings
+from deid_node.dicom.part10 import EncodedInstance, encode
+from deid_node.errors import NotDicom, OutputUnwritable, SettingsInvalid
+from deid_node.node.destination import FolderDestination, make_destination, parse_target
+from tests.fakes.series import mr_series
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ARCHIVE = DicomDestination(
+    kind="dicom", name="archive", ae_title="ORTHANC", host="archive.example.org", port=4242
+)
+COPIES = FolderSettings(kind="folder", name="copies", folder=Path("/srv/copies"))
+
+
+@pytest.fixture
+def instances() -> list[EncodedInstance]:
+    return [encode(each) for each in mr_series(np.zeros((3, 4, 4), np.uint16))]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def full(*_arguments: object, **_named: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_folder_is_named_by_study_series_and_instance(
+    tmp_path: Path, instances: Sequence[EncodedInstance]
+) -> None:
+    counts: list[int] = []
+
+    FolderDestination(name="copies", folder=tmp_path / "new" / "copies").deliver(
+        instances, progress=counts.append
+    )
+
+    assert counts == [1, 2, 3]
+    for instance in instances:
+        dataset = dcmread(io.BytesIO(instance.part10))
+        place = f"{dataset.StudyInstanceUID}/{dataset.SeriesInstanceUID}"
+        path = tmp_path / "new" / "copies" / place / f"{dataset.SOPInstanceUID}.dcm"
+        assert path.read_bytes() == instance.part10
+    assert len(files(tmp_path)) == 3
+
+
+def test_delivering_twice_leaves_one_of_each(
+    tmp_path: Path, instances: Sequence[EncodedInstance]
+) -> None:
+    destination = FolderDestination(name="copies", folder=tmp_path)
+
+    destination.deliver(instances)
+    destination.deliver(instances)
+
+    assert len(files(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("step", ["fsync", "mkdir"])
+def test_full_disk_leaves_nothing_half_written(
+    tmp_path: Path,
+    instances: Sequence[EncodedInstance],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    monkeypatch.setattr(os if step == "fsync" else Path, step, full)
+
+    with pytest.raises(OutputUnwritable, match="destination copies: cannot write there"):
+        FolderDestination(name="copies", folder=tmp_path / "copies").deliver(instances)
+
+    assert files(tmp_path) == []
+
+
+def test_folder_that_cannot_be_written_is_told_by_echo(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    destination = FolderDestination(name="copies", folder=tmp_path / "file" / "copies")
+
+    with pytest.raises(OutputUnwritable):
+        destination.echo()
+
+
+def test_echo_of_a_folder_leaves_nothing_in_it(tmp_path: Path) -> None:
+    FolderDestination(name="copies", folder=tmp_path).echo()
+
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("uid", ["../../etc", "..", "", "2.25.1/../../x", "/etc"])
+def test_name_that_is_no_uid_never_becomes_a_path(
+    tmp_path: Path, instances: Sequence[EncodedInstance], uid: str
+) -> None:
+    bad = EncodedInstance(
+        sop_class_uid=instances[0].sop_class_uid,
+        sop_instance_uid=uid,
+        transfer_syntax_uid=instances[0].transfer_syntax_uid,
+        part10=instances[0].part10,
+    )
+
+    with pytest.raises(NotDicom):
+        FolderDestination(name="copies", folder=tmp_path / "copies").deliver([bad])
+
+    assert files(tmp_path) == []
+
+
+def test_name_of_the_settings_is_found_first() -> None:
+    assert parse_target("copies", [ARCHIVE, COPIES]) is COPIES
+    assert make_destination(ARCHIVE).name == "archive"
+    assert make_destination(COPIES).name == "copies"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "ae_title"),
+    [
+        ("pacs.example.org:104/ARCHIVE", "pacs.example.org", 104, "ARCHIVE"),
+        ("192.0.2.7:11112/MY PACS", "192.0.2.7", 11112, "MY PACS"),
+        ("[2001:db8::7]:104/A", "2001:db8::7", 104, "A"),
+    ],
+)
+def test_address_is_read(text: str, host: str, port: int, ae_title: str) -> None:
+    target = parse_target(text, [])
+
+    assert isinstance(target, DicomDestination)
+    assert (target.host, target.port, target.ae_title) == (host, port, ae_title)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "archiv",
+        "host:104",
+        "host/AET",
+        ":104/AET",
+        "host:0/AET",
+        "host:65536/AET",
+        "h:1/" + 17 * "A",
+    ],
+)
+def test_target_that_is_neither_is_refused_with_the_known_names(text: str) -> None:
+    with pytest.raises(SettingsInvalid, match="known: archive, copies"):
+        parse_target(text, [ARCHIVE, COPIES])
