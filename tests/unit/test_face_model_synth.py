@@ -113,7 +113,7 @@ def test_offsets_of_look_ups_cancel_and_span_the_thickness_of_a_slice() -> None:
 def test_the_head_of_a_child_has_its_chin_where_the_adult_has_the_mouth() -> None:
     point = torch.tensor(FRAME.origin, dtype=torch.float32)[:, None, None, None].clone()
     point[2] -= 60
-    half = shapes.Build(size=1.0, height=0.5, depth=1.0, jaw=1.0)
+    half = shapes.Build(size=1.0, height=0.5, depth=1.0, jaw=1.0, bulge_mm=0.0)
 
     moved = shapes.child_warp(point, FRAME, half)
 

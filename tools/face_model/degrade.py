@@ -92,8 +92,10 @@ def spoil(
     if rng.random() < 0.2:  # lesions, or metal's void, anywhere in the head
         blobs = smooth_noise(rng, source, image.shape, knots=(6, 18)) > rng.uniform(1.3, 2.0)
         image = torch.where(blobs & ~air, float(rng.uniform(0, 300)), image)
-    bias = smooth_noise(rng, source, image.shape, knots=(2, 6))
-    image = image.clamp(min=0) * torch.exp(float(rng.uniform(0, 0.7)) * bias)
+    bias = float(rng.uniform(0, 0.7)) * smooth_noise(rng, source, image.shape, knots=(2, 6))
+    if rng.random() < 0.3:  # bright near the coil, dark in the middle
+        bias = bias + float(rng.uniform(-0.5, 2.5)) * _from_middle(rng, image.shape)
+    image = image.clamp(min=0) * torch.exp(bias)
     if rng.random() < 0.15:
         axis = int(rng.integers(3))
         way = int(rng.integers(image.shape[axis] // 6, image.shape[axis] // 2 + 1))
@@ -105,6 +107,16 @@ def spoil(
     if rng.random() < 0.25:  # some scanners and tools write zero outside the head
         image = image * ~air
     return (image / image.max().clamp(min=1e-6)) ** float(np.exp(rng.uniform(-0.5, 0.5)))
+
+
+def _from_middle(rng: np.random.Generator, shape: torch.Size) -> torch.Tensor:
+    """Squared distance from a point near the middle, 1 from half the mean edge on."""
+    middle = rng.uniform(0.4, 0.6, 3)
+    total = torch.zeros((1, 1, 1))
+    for axis, n in enumerate(shape):
+        line = ((torch.arange(n) / n - float(middle[axis])) * 2 * n * 3 / sum(shape)) ** 2
+        total = total + line.reshape([-1 if a == axis else 1 for a in range(3)])
+    return total.clamp(max=1)
 
 
 def draw_field_of_view(rng: np.random.Generator, target: torch.Tensor) -> torch.Tensor:

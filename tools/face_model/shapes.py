@@ -27,12 +27,16 @@ class Build:
         Whole head.
     height, depth, jaw : float
         Face below the eyes; face before the eyes; width of the jaw.
+    bulge_mm : float
+        How far the brain's front bulges down between the eyes, as where no frontal sinus has
+        grown yet.
     """
 
     size: float
     height: float
     depth: float
     jaw: float
+    bulge_mm: float
 
 
 def draw_build(rng: np.random.Generator) -> Build:
@@ -44,6 +48,7 @@ def draw_build(rng: np.random.Generator) -> Build:
             height=rng.uniform(0.5, 0.8),
             depth=rng.uniform(0.55, 0.85),
             jaw=rng.uniform(0.85, 1.1),
+            bulge_mm=rng.uniform(0, 14),
         )
     if age < 0.55:
         return Build(
@@ -51,12 +56,14 @@ def draw_build(rng: np.random.Generator) -> Build:
             height=rng.uniform(0.65, 1.0),
             depth=rng.uniform(0.7, 1.0),
             jaw=rng.uniform(0.85, 1.08),
+            bulge_mm=rng.uniform(0, 14),
         )
     return Build(
         size=rng.uniform(0.9, 1.15),
         height=rng.uniform(0.92, 1.12),
         depth=rng.uniform(0.9, 1.15),
         jaw=rng.uniform(0.9, 1.1),
+        bulge_mm=rng.uniform(0, 5),
     )
 
 
@@ -86,7 +93,7 @@ def child_warp(at: torch.Tensor, frame: Frame, build: Build) -> torch.Tensor:
     frame : Frame
         Of the label map's head.
     build : Build
-        The face's proportions; cranium and forehead stay.
+        The face's proportions; the cranium stays.
 
     Returns
     -------
@@ -97,11 +104,13 @@ def child_warp(at: torch.Tensor, frame: Frame, build: Build) -> torch.Tensor:
     origin = torch.tensor(frame.origin, dtype=torch.float32)
     x, y, z = torch.einsum("ab,b...->a...", axes, at - origin[:, None, None, None])
     below, jaw = torch.sigmoid((12 - z) / 8), torch.sigmoid((-20 - z) / 10)
+    near = torch.exp(-((x / 16) ** 2 + ((y + 2) / 20) ** 2 + ((z - 10) / 15) ** 2) / 2)
+    bulge = build.bulge_mm * near
     moved = torch.stack(
         [
             x * (1 / build.jaw - 1) * jaw,
-            _softly_positive(y) * (1 / build.depth - 1) * below,
-            -_softly_positive(-z) * (1 / build.height - 1),
+            _softly_positive(y) * (1 / build.depth - 1) * below - 0.4 * bulge,
+            -_softly_positive(-z) * (1 / build.height - 1) + bulge,
         ]
     )
     return torch.einsum("ba,b...->a...", axes, moved)

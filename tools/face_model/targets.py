@@ -154,15 +154,15 @@ def face_region(x: np.ndarray, y: np.ndarray, z: np.ndarray, chin: float) -> np.
     x, y, z : ndarray
         Head coordinates.
     chin : float
-        Height of the chin's underside; the region ends 8 below it.
+        Height of the chin's underside; the region ends 14 below it.
     """
     wall = np.interp(z, [-130, -100, -70, -40, 0, 30], [-5, -5, -6, -11, -14, -2])
     wall = wall - 10 * np.clip((np.abs(x) - 35) / 35, 0, 1) * (
         z < 0
     )  # cheek bones lie further back
     bow = 0.006 * x**2
-    slab = (y > wall) & (z < 24 - bow) & (z > chin - 8)
-    orbit = (np.abs(x) - 31.5) ** 2 + (y + 2) ** 2 + z**2 < 18**2  # the globe and what moves it
+    slab = (y > wall) & (z < 24 - bow) & (z > chin - 14)
+    orbit = (np.abs(x) - 31.5) ** 2 + (y + 2) ** 2 + z**2 < 20**2  # the globe and what moves it
     return np.asarray((slab | orbit) & (y < 66 - bow) & (np.abs(x) < 78))
 
 
