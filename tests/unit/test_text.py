@@ -49,6 +49,7 @@ def test_descriptions_of_mr_stay_as_they_are_or_nearly(text: str) -> None:
         ("*doe3d1_16", ""),
         ("tfl3d1_4711", ""),
         ("Müller T1", "T1"),
+        ("brainß T1", "T1"),
         ("T1\nJane", "T1"),
         ("T1\x1b$B;3ED", "T1"),
     ],
