@@ -6,7 +6,6 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pynetdicom.association import Association
     from pynetdicom.events import Event
 
 
@@ -17,14 +16,14 @@ def send_at_once(event: Event) -> None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def acknowledge_at_once(association: Association) -> None:
-    """Acknowledge the first part of the answer without delay.
+def acknowledge_at_once(event: Event) -> None:
+    """Acknowledge the first part of what comes next without delay.
 
-    dcmtk and Orthanc write an answer in two parts with Nagle's algorithm on: the second
+    dcmtk and Orthanc write a message in two parts with Nagle's algorithm on: the second
     waits for our acknowledgement of the first, 40 ms for each instance. Linux forgets the
-    option after a while, so it is set for each answer.
+    option as soon as something is sent, so it is set after that, every time.
     """
-    transport = association.dul.socket
+    transport = event.assoc.dul.socket
     quick = getattr(socket, "TCP_QUICKACK", None)
     if quick is not None and transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, quick, 1)

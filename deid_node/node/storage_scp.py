@@ -21,7 +21,7 @@ from pynetdicom import sop_class as sop
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from deid_node.errors import DeidNodeError, SettingsInvalid, UndecodableInstance
 from deid_node.log import event as log_event
-from deid_node.node.socket_options import send_at_once
+from deid_node.node.socket_options import acknowledge_at_once, send_at_once
 from deid_node.node.states import State
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class StorageSCP:
                 block=False,
                 evt_handlers=[
                     (evt.EVT_CONN_OPEN, send_at_once),
+                    (evt.EVT_DATA_SENT, acknowledge_at_once),
                     (evt.EVT_C_STORE, self.on_c_store),
                     (evt.EVT_REJECTED, _on_rejected),
                 ],

@@ -90,7 +90,10 @@ class StorageSCU:
             self._settings.host,
             self._settings.port,
             ae_title=self._settings.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once)],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, send_at_once),
+                (evt.EVT_DATA_SENT, acknowledge_at_once),
+            ],
         )
         if not association.is_established:
             rejected = association.is_rejected
@@ -183,7 +186,6 @@ def _request(
         if not association.is_established:
             return None
         association.dimse.send_msg(request, context_id)
-        acknowledge_at_once(association)
         _, answer = association.dimse.get_msg(block=True)
     if answer is None:
         association.abort()

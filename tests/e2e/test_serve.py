@@ -121,18 +121,39 @@ def test_series_is_delivered_to_every_destination_once(run: Run, head: list[Data
     assert classes == [sop.MRImageStorage] * len(head) + [sop.SegmentationStorage]
 
 
-def test_identifier_is_found_in_no_name_log_ledger_or_output(run: Run, head: list[Dataset]) -> None:
-    sought = list(FakePatient().identifiers())
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-        sought += {str(getattr(each, keyword)) for each in head}
+def uids_of(instances: list[Dataset]) -> set[str]:
+    keywords = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
+    return {str(getattr(each, keyword)) for each in instances for keyword in keywords}
 
-    files = [path for path in run.folder.rglob("*") if path.is_file()]
-    names = "\n".join(str(path.relative_to(run.folder)) for path in run.folder.rglob("*"))
-    places = {path.name: path.read_bytes() for path in files}
-    places |= {"names": names.encode(), "log": run.logged.encode(), "sent": b"".join(run.encoded)}
-    found = {(text, place) for text in sought for place in places if text.encode() in places[place]}
+
+def found_in(places: dict[str, bytes], sought: set[str]) -> set[tuple[str, str]]:
+    return {
+        (text, name) for text in sought for name, held in places.items() if text.encode() in held
+    }
+
+
+def test_identifier_is_found_in_no_output(run: Run, head: list[Dataset]) -> None:
+    # The profile keeps age below 90 and times of day.
+    kept = {FakePatient().age, FakePatient().study_time}
+    outputs = {path.name: path.read_bytes() for path in (run.folder / "copies").rglob("*.dcm")}
+    outputs["sent"] = b"".join(run.encoded)
+
+    found = found_in(outputs, {*FakePatient().identifiers(), *uids_of(head)} - kept)
+
+    assert len(outputs) == len(head) + 2
+    assert found == set()
+
+
+def test_identifier_is_found_in_no_name_log_or_ledger(run: Run, head: list[Dataset]) -> None:
+    spool = [path for path in (run.folder / "spool").rglob("*") if path.is_file()]
+    places = {path.name: path.read_bytes() for path in spool}
+    places["names"] = "\n".join(str(path) for path in run.folder.rglob("*")).encode()
+    places["log"] = run.logged.encode()
+
+    found = found_in(places, {*FakePatient().identifiers(), *uids_of(head)})
 
     assert "series-sent" in run.logged
+    assert "ledger.sqlite" in places
     assert found == set()
 
 
