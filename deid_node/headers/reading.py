@@ -116,11 +116,13 @@ def strings(element: Element, vr: str, codec: str | None) -> tuple[str, ...] | N
 def numbers(element: Element, vr: str) -> tuple[float, ...] | None:
     """Values of an element of a binary number VR.
 
-    None if their count or length is wrong, or if the bytes are letters: text that was
-    written where numbers belong.
+    None if their count or length is wrong, if the bytes are letters (text that was written
+    where numbers belong, UTF-16 too), or if an attribute tag is none of the dictionary's.
     """
     values = _numbers(element, vr)
     if values is None or (len(values) > 1 and _single(int(element.tag))):
+        return None
+    if vr == "AT" and not all(dictionary_has_tag(int(tag)) for tag in values):
         return None
     return values
 
@@ -133,7 +135,7 @@ def _numbers(element: Element, vr: str) -> tuple[float, ...] | None:
         return values if len(values) == len(found) else None
     form = _NUMBER_FORMATS[vr]
     size = 4 if vr == "AT" else struct.calcsize(form)
-    if len(raw) % size or _LETTERS.fullmatch(raw):
+    if len(raw) % size or _LETTERS.fullmatch(raw.replace(b"\0", b"")):
         return None
     endian = "<" if getattr(element, "is_little_endian", True) else ">"
     unpacked = struct.unpack(f"{endian}{len(raw) // struct.calcsize(form)}{form}", raw)

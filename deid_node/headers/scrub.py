@@ -30,12 +30,10 @@ _PATIENT_ID: Final = 0x00100020
 _SIGNED: Final = 0x00280103
 """Pixel Representation."""
 _OWN: Final = (
-    _PATIENT_NAME,
-    _PATIENT_ID,
     *(
         tag_for_keyword(keyword) or 0
         for keyword in (
-            "OtherPatientIDs",
+            "PatientName",
             "OtherPatientNames",
             "PatientBirthName",
             "PatientMotherBirthName",
@@ -48,8 +46,11 @@ _OWN: Final = (
         )
     ),
 )
-"""Names and IDs of the patient and of those around: their words go from every text."""
+"""Names of the patient and of those around: their words go from every text. IDs are not among
+them: of an ID like BRAIN-0022 only the number tells a person, and no bare number passes."""
 
+_FUNCTIONAL_GROUPS: Final = frozenset({0x52009229, 0x52009230})
+"""Shared and Per-Frame Functional Groups Sequence."""
 _SAFE_PRIVATE: Final = Decision(
     action=Action.CLEAN, authority="table", option=Option.RETAIN_SAFE_PRIVATE
 )
@@ -146,6 +147,20 @@ def _strings_of(dataset: Dataset, tag: int, vr: str) -> tuple[str, ...]:
     element = dataset.get_item(tag)
     found = reading.strings(element, vr, reading.codec_of(dataset))
     return reading.strings(element, vr, "latin-1") or () if found is None else found
+
+
+def _is_broken(source: Dataset, target: Dataset, level: Level) -> bool:
+    """Whether an item lost an attribute that it must have.
+
+    An item of functional groups is none the worse for one group less: which groups it
+    holds is optional (PS3.3 C.7.6.16), though each one's row says Type 1.
+    """
+    if level.path[-1] in _FUNCTIONAL_GROUPS:
+        return False
+    return any(
+        tag in source and tag not in target and level.section.type_of(tag) == "1"
+        for tag in level.section.demanded
+    )
 
 
 class _Scrub:
@@ -274,12 +289,7 @@ class _Scrub:
             if codes.is_coded(source) and not self._code(source, codec):
                 continue
             target = self._level(source, level, codec)
-            lost = [
-                tag
-                for tag in level.section.demanded
-                if tag in source and tag not in target and level.section.type_of(tag) == "1"
-            ]
-            if not lost and (len(target) or not len(source)):
+            if not _is_broken(source, target, level) and (len(target) or not len(source)):
                 kept.append(target)
         return kept
 

@@ -19,6 +19,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from pydicom.uid import EnhancedMRImageStorage
 
 from deid_node.config.profile_file import load_profile
 from deid_node.headers.profile import Action, Profile, Rule
@@ -352,12 +353,12 @@ def test_a_known_number_that_arrives_as_un_is_read_by_the_dictionary() -> None:
     assert scrubbed(source).dataset.FlipAngle == 42.5
 
 
-@pytest.mark.parametrize("tag", [0x00189089, 0x00281052])
-def test_letters_where_numbers_belong_go(tag: int) -> None:
-    vr = dictionary_VR(tag)
-    source = read(written(mr_instance()) + encoded(tag, vr, b"QUENTIN ZEBRAFISH ADA^DR"))
+@pytest.mark.parametrize("tag", [0x00189089, 0x00280009, 0x00281052])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be"])
+def test_letters_where_numbers_belong_go(tag: int, encoding: str) -> None:
+    text = "QUENTIN ZEBRAFISH ADA^DR".encode(encoding)
+    source = read(written(mr_instance()) + encoded(tag, dictionary_VR(tag), text))
 
-    assert b"zebrafish" not in written(scrubbed(source).dataset).lower()
     assert tag not in scrubbed(source).dataset
 
 
@@ -483,3 +484,28 @@ def test_an_item_that_loses_what_the_iod_demands_goes_as_a_whole() -> None:
     kept = scrubbed(source).dataset.ReferencedImageSequence
 
     assert [entry.ReferencedSOPInstanceUID for entry in kept] == [OURS.uid("1.2.3")]
+
+
+def test_words_of_an_id_may_stay_words_of_mr() -> None:
+    dataset = mr_instance()
+    dataset.PatientID = "FLAIR-BRAIN-0022"
+
+    assert scrubbed(dataset).dataset.SeriesDescription == "T2 FLAIR sag 3mm"
+
+
+def test_functional_groups_survive_the_loss_of_one_group() -> None:
+    dataset = mr_instance()
+    dataset.SOPClassUID = EnhancedMRImageStorage
+    code, anatomy, plane, group = Dataset(), Dataset(), Dataset(), Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "H1", "99LOCAL", "head"
+    anatomy.FrameLaterality = "U"
+    anatomy.AnatomicRegionSequence = Sequence([code])
+    plane.ImagePositionPatient = [1, 2, 3]
+    group.FrameAnatomySequence = Sequence([anatomy])
+    group.PlanePositionSequence = Sequence([plane])
+    dataset.PerFrameFunctionalGroupsSequence = Sequence([group])
+
+    frame = scrubbed(dataset).dataset.PerFrameFunctionalGroupsSequence[0]
+
+    assert frame.PlanePositionSequence[0].ImagePositionPatient == [1, 2, 3]
+    assert "FrameAnatomySequence" not in frame
