@@ -35,6 +35,9 @@ STATES: Final = {
 }
 """What an error makes of its series. What stops a node holds one series here."""
 
+RUN_AGAIN: Final = "run the command again; what has arrived already comes to no harm"
+"""Next step where a node would try again by itself, but a command has ended."""
+
 STEPS: Final = len(STAGES) + 2
 """Ticks of the progress bar for one series: reading, the stages, delivering."""
 
@@ -197,7 +200,7 @@ def _failed(
         n_files=n_files,
         seconds=time.monotonic() - began,
         reason=reason,
-        next_step=known.next_step,
+        next_step=RUN_AGAIN if known.disposition is Disposition.RETRY else known.next_step,
         exit_code=known.exit_code,
         picture=picture,
     )

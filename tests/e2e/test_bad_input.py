@@ -202,6 +202,7 @@ def test_destination_that_is_down_is_named(
     assert code == 75
     assert heard.err.count("deid-node: ") == 1
     assert "PeerUnreachable" in heard.err
+    assert "run the command again" in heard.err
     assert "0 of 1 series delivered" in heard.out
 
 
