@@ -313,14 +313,14 @@ def test_the_sheet_keeps_every_cell_whole_and_apart() -> None:
     page = pixels(
         sheet(
             (
-                ("", [cell(100, (40, 30)), cell(150, (20, 50))]),
-                ("", [cell(200, (10, 60)), cell(250, (25, 5))]),
+                ("", [cell(100, (40, 60)), cell(150, (20, 50))]),
+                ("", [cell(200, (10, 60)), cell(250, (25, 50))]),
             ),
             "",
         )
     )
 
     areas = {level: int((page == level).all(axis=-1).sum()) for level in (100, 150, 200, 250)}
-    assert areas == {100: 1200, 150: 1000, 200: 600, 250: 125}
+    assert areas == {100: 2400, 150: 1000, 200: 600, 250: 1250}
     tops = [int(np.nonzero((page == level).all(axis=-1))[0].min()) for level in (100, 200)]
     assert all(b > a for a, b in pairwise(tops))
