@@ -52,7 +52,7 @@ def refuse_changed_voxels(
 
 
 def refuse_residue(
-    series: Series, instances: Sequence[EncodedInstance], segmentation: EncodedInstance
+    series: Series, encoded: Sequence[EncodedInstance], *, kept: frozenset[str]
 ) -> None:
     """Search the written bytes for the identifiers of the series they were made from.
 
@@ -60,18 +60,19 @@ def refuse_residue(
     ----------
     series : Series
         As it came.
-    instances : sequence of EncodedInstance
-        What was made of it.
-    segmentation : EncodedInstance
-        The SEG.
+    encoded : sequence of EncodedInstance
+        What was made of it, the SEG too.
+    kept : frozenset of str
+        Keywords of the attributes that the profile keeps as they are: their values are
+        found, and rightly so.
 
     Raises
     ------
     ResidualIdentifier
         If one of them holds an identifier.
     """
-    identifiers = reduce(or_, map(identifiers_of, series.instances))
-    found = [residue(each.part10, identifiers) for each in (*instances, segmentation)]
+    identifiers = reduce(or_, (identifiers_of(each, kept=kept) for each in series.instances))
+    found = [residue(each.part10, identifiers) for each in encoded]
     keywords = {finding.keyword for findings in found for finding in findings}
     if keywords:
         raise ResidualIdentifier(

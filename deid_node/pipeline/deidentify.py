@@ -14,7 +14,12 @@ from deid_node.face.fill import fill
 from deid_node.face.mask import shape_mask
 from deid_node.face.plausibility import judge
 from deid_node.pipeline.closing import refuse_changed_voxels, refuse_residue
-from deid_node.pipeline.output import deface_instances, scrub_instances, segment
+from deid_node.pipeline.output import (
+    deface_instances,
+    kept_keywords,
+    scrub_instances,
+    segment,
+)
 from deid_node.pipeline.record import Record, count_deeds
 from deid_node.pipeline.screening import screen
 
@@ -116,7 +121,7 @@ def deidentify(
     segmentation = encode(segment(mask, defaced, series, scrubs[0], recipe))
 
     begin("residue")
-    refuse_residue(series, instances, segmentation)
+    refuse_residue(series, (*instances, segmentation), kept=kept_keywords(scrubs))
     return DeidentifiedSeries(
         instances=instances,
         segmentation=segmentation,

@@ -24,6 +24,7 @@ from deid_node.errors import (
 )
 from deid_node.face.fill import Fill
 from deid_node.face.mask import MaskPolicy
+from deid_node.headers.confidentiality import Option
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.pipeline import output
 from deid_node.pipeline.closing import refuse_changed_voxels
@@ -279,3 +280,15 @@ def test_voxel_that_changed_outside_the_mask_holds_the_series(series: Series) ->
 
     with pytest.raises(PixelsNotRestored, match="1 voxels outside the mask changed"):
         refuse_changed_voxels(defaced, words, mask)
+
+
+def test_profile_that_retains_dates_and_uids_is_not_held_for_them(series: Series) -> None:
+    options = frozenset({Option.RETAIN_FULL_DATES, Option.RETAIN_UIDS})
+    profile = replace(load_profile("basic"), options=options)
+
+    result = deidentify(series, replace(recipe_of(), profile=profile))
+
+    instance = opened(result.instances[0])
+    assert instance.StudyDate == FakePatient().study_date
+    assert instance.StudyInstanceUID == series.instances[0].StudyInstanceUID
+    assert FakePatient().patient_id.encode() not in result.instances[0].part10
