@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -38,8 +39,8 @@ STATES: Final = {
 RUN_AGAIN: Final = "run the command again; what has arrived already comes to no harm"
 """Next step where a node would try again by itself, but a command has ended."""
 
-STEPS: Final = len(STAGES) + 2
-"""Ticks of the progress bar for one series: reading, the stages, delivering."""
+STEPS: Final = len(STAGES) + 3
+"""Ticks of the progress bar for one series: reading, the stages, picture, delivering."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Outcome:
         Volume of the voxels that were replaced, in millilitres.
     seconds : float
         Wall time.
+    stages : dict of str to float
+        Wall time of each stage, in seconds.
     reason, next_step : str
         Why it was not delivered, and what to do.
     exit_code : int
@@ -72,6 +75,7 @@ class Outcome:
     state: str
     n_files: int
     seconds: float
+    stages: dict[str, float] = field(default_factory=dict)
     removed_ml: float = 0.0
     reason: str = ""
     next_step: str = ""
@@ -82,6 +86,35 @@ class Outcome:
     def as_json(self) -> dict[str, object]:
         """Give the outcome as JSON types."""
         return {**asdict(self), "picture": str(self.picture) if self.picture else None}
+
+
+class _Watch:
+    """Takes the wall time of each stage of one series, and moves the progress bar."""
+
+    def __init__(self, advance: Callable[..., None], key: str) -> None:
+        self._advance = advance
+        self._key = key
+        self._stage = ""
+        self._began = self._first = time.monotonic()
+        self.stages: dict[str, float] = {}
+
+    def begin(self, stage: str) -> None:
+        """End the stage that runs, and begin another."""
+        self._end()
+        self._stage = stage
+        self._advance(description=f"{self._key[:8]} {stage}")
+
+    def total(self) -> float:
+        """End the last stage; give the wall time of all."""
+        self._end()
+        self._stage = ""
+        return self._began - self._first
+
+    def _end(self) -> None:
+        now = time.monotonic()
+        if self._stage:
+            self.stages[self._stage] = round(now - self._began, 3)
+        self._began = now
 
 
 class Offline:
@@ -133,34 +166,32 @@ class Offline:
             outcomes = []
             for n, (uid, paths) in enumerate(by_series.items(), start=1):
                 key = self._recipe.pseudonyms.series_key(uid)
-
-                def step(stage: str, key: str = key) -> None:
-                    bar.update(task, advance=1, description=f"{key[:8]} {stage}")
-
-                outcomes.append(self._series(key, paths, step))
+                watch = _Watch(partial(bar.update, task, advance=1), key)
+                outcomes.append(self._series(key, paths, watch))
                 bar.update(task, completed=n * STEPS)
         return outcomes, refused
 
-    def _series(self, key: str, paths: Sequence[Path], step: Callable[[str], None]) -> Outcome:
+    def _series(self, key: str, paths: Sequence[Path], watch: _Watch) -> Outcome:
         """De-identify and deliver one series; a failure of it is its own."""
-        began = time.monotonic()
         picture = None
         try:
-            step("read")
-            result = deidentify(read_series(paths), self._recipe, observe=step)
+            watch.begin("read")
+            result = deidentify(read_series(paths), self._recipe, observe=watch.begin)
+            watch.begin("picture")
             picture = keep_picture(self._private, key, result.evidence)
-            step("deliver")
+            watch.begin("deliver")
             self._destination.deliver([*result.instances, result.segmentation])
             self._also(result)
         except OutputUnwritable:
             raise
         except Exception as error:  # noqa: BLE001 - one series' fault must not stop the others
-            return _failed(error, key=key, n_files=len(paths), began=began, picture=picture)
+            return _failed(error, key=key, n_files=len(paths), watch=watch, picture=picture)
         return Outcome(
             series=key,
             state=DELIVERED,
             n_files=len(paths),
-            seconds=time.monotonic() - began,
+            seconds=watch.total(),
+            stages=watch.stages,
             removed_ml=result.record.removed_ml,
             picture=picture,
             record=result.record.as_json(),
@@ -186,7 +217,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def _failed(
-    error: Exception, *, key: str, n_files: int, began: float, picture: Path | None
+    error: Exception, *, key: str, n_files: int, watch: _Watch, picture: Path | None
 ) -> Outcome:
     """Turn an error into an outcome; of a foreign error only the class is told."""
     if isinstance(error, DeidNodeError):
@@ -198,7 +229,8 @@ def _failed(
         series=key,
         state=STATES[known.disposition],
         n_files=n_files,
-        seconds=time.monotonic() - began,
+        seconds=watch.total(),
+        stages=watch.stages,
         reason=reason,
         next_step=RUN_AGAIN if known.disposition is Disposition.RETRY else known.next_step,
         exit_code=known.exit_code,

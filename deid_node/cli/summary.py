@@ -97,6 +97,8 @@ def _write_report(outcomes: Sequence[Outcome], report: Path) -> None:
             n_instances=each.n_files,
             removed_ml=each.removed_ml,
             seconds=each.seconds,
+            stages=each.stages,
+            record=each.record,
             picture=each.picture.read_bytes() if each.picture else None,
         )
         for each in outcomes
