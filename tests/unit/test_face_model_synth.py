@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from face_model.contrasts import LEFT_OF, draw_intensities
 
-torch = pytest.importorskip("torch", reason="torch is not installed: only training needs it")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = pytest.importorskip("torch", reason="torch is not installed: only training needs it")
 
-from face_model import degrade, shapes, synth  # noqa: E402 - needs torch
-from face_model.targets import Frame  # noqa: E402 - as above
+from face_model import degrade, shapes, synth
+from face_model.targets import Frame
 
 SHAPE = (24, 28, 32)
 FRAME = Frame(origin=np.array([128.0, 200.0, 128.0]), axes=np.eye(3), scale=1.0)
@@ -43,10 +48,11 @@ def test_the_same_seed_draws_the_same_samples(drawn_map: synth.LabelMap) -> None
 
 
 def test_another_seed_draws_another_sample(drawn_map: synth.LabelMap) -> None:
-    image, _ = source(drawn_map, 5)(SHAPE)
-    other, _ = source(drawn_map, 6)(SHAPE)
+    image, target = source(drawn_map, 5)(SHAPE)
+    other, other_target = source(drawn_map, 6)(SHAPE)
 
     assert not torch.equal(image, other)
+    assert not torch.equal(target, other_target)
 
 
 def test_samples_are_standardised_and_hold_only_the_classes(drawn_map: synth.LabelMap) -> None:

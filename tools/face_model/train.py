@@ -76,7 +76,7 @@ class State:
     losses: list[float] = field(default_factory=list)
 
 
-class Stream(IterableDataset):
+class Stream(IterableDataset):  # type: ignore[misc]  # torch is skipped by the type check
     """Whole batches, drawn in the worker."""
 
     def __init__(self, labels: Path, targets: Path, settings: Settings, seed: int) -> None:
@@ -131,7 +131,7 @@ def judge(net: nn.Module, samples: list[tuple[torch.Tensor, torch.Tensor]]) -> l
                 both[c] += (a & b).sum()
                 either[c] += a.sum() + b.sum()
     net.train()
-    return (2 * both / either.clamp(min=1))[1:].tolist()
+    return [float(d) for d in (2 * both / either.clamp(min=1))[1:]]
 
 
 def step(state: State, batch: tuple[torch.Tensor, torch.Tensor], rate: float, keep: float) -> None:
