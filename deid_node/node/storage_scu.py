@@ -7,7 +7,7 @@ their transfer syntax gets them in another lossless one.
 from __future__ import annotations
 
 import io
-import time
+import queue
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -173,8 +173,7 @@ def _request(
 ) -> int | None:
     """Send a C-STORE request with a dataset that is encoded already; return the status.
 
-    `Association.send_c_store` would decode and encode it again. As there, the
-    association's own loop has to pause so that it does not take the answer.
+    `Association.send_c_store` would decode and encode it again.
     """
     request = C_STORE()
     request.MessageID = 1
@@ -182,24 +181,34 @@ def _request(
     request.AffectedSOPClassUID = instance.sop_class_uid
     request.AffectedSOPInstanceUID = instance.sop_instance_uid
     request.DataSet = io.BytesIO(encoded)
-    with _paused(association):
-        if not association.is_established:
-            return None
-        association.dimse.send_msg(request, context_id)
-        _, answer = association.dimse.get_msg(block=True)
-    if answer is None:
-        association.abort()
+    _keep_answers(association)
+    if not association.is_established:
         return None
+    association.dimse.send_msg(request, context_id)
+    answer = _answer(association)
     return int(answer.Status) if isinstance(answer, C_STORE) and answer.Status is not None else None
 
 
-@contextmanager
-def _paused(association: Association) -> Iterator[None]:
-    association._reactor_checkpoint.clear()  # noqa: SLF001 - pynetdicom has no public way to wait
-    # The loop of an association that broke off has ended and never pauses.
-    while association.is_alive() and not association._is_paused:  # noqa: SLF001 - as above
-        time.sleep(0.0001)
-    try:
-        yield
-    finally:
-        association._reactor_checkpoint.set()  # noqa: SLF001 - as above
+def _keep_answers(association: Association) -> None:
+    """Let the association's own loop take no message: it would drop an answer as a request.
+
+    `Association.send_c_store` pauses that loop for each message, but a loop that was about
+    to look for a message still looks, and on a busy machine it then takes the answer.
+    """
+    association.dimse.get_msg = _no_message
+
+
+def _no_message(*, block: bool = False) -> tuple[None, None]:  # noqa: ARG001 - pynetdicom's name
+    return None, None
+
+
+def _answer(association: Association) -> object:
+    """Wait for the answer; None if the connection is gone or nothing comes."""
+    for _ in range(ANSWER_SECONDS):
+        try:
+            return association.dimse.msg_queue.get(timeout=1)[1]
+        except queue.Empty:
+            if not association.dul.is_alive():
+                return None
+    association.abort()
+    return None

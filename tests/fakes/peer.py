@@ -91,7 +91,7 @@ class Receiver:
 
     def abort(self) -> None:
         """Break off the association that is open."""
-        self._association.abort()
+        self._association.abort(block=False)
 
     def _accepted(self, event: evt.Event) -> None:
         self.associations += 1
