@@ -35,7 +35,7 @@ COARSE_MM = 3.0
 LEAST_AIR = 500
 """Fewer air voxels than this do not make a background that can be called measured."""
 
-OUTLIER = 6.0
+OUTLIER = 5.0
 """Air values further from their median than this many scaled median deviations are not air."""
 
 

@@ -121,7 +121,8 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
     level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     lost = floating(tissue, (level > 0) & (reserve > 0), brain)
     if lost.any():
-        removal = through_air(in_front(np.maximum(removal, lost)), tissue)
+        # only what floats is carried to the front: ears are not
+        removal = through_air(np.maximum(removal, in_front(lost.astype(np.float32))), tissue)
         level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     return _on_volume(np.minimum(level, reserve), grid, volume)
 

@@ -136,26 +136,30 @@ def through_air(probability: NDArray[np.float32], tissue: NDArray[np.bool_]) -> 
 def floating(
     tissue: NDArray[np.bool_], removed: NDArray[np.bool_], brain: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Find tissue that the removal would cut off from the head, and the air right round it.
+    """Find tissue that the removal would leave standing before the head, and the air round it.
+
+    Scalp is no such tissue, though the dark skull parts it from the brain: it reaches back
+    over the head, and what floats lies before the front quarter of the brain as a whole.
 
     Parameters
     ----------
     tissue, removed : (i, j, k) ndarray of bool
         What is patient, and what is going to be removed.
     brain : (i, j, k) ndarray of float32
-        Tells which piece is the head.
+        Tells what is before the head.
 
     Returns
     -------
     (i, j, k) ndarray of bool
-        Pieces without brain that touch what is removed, larger by one voxel.
+        Pieces before the head that touch what is removed, larger by one voxel.
     """
-    labels, n = ndimage.label(tissue & ~removed)
-    if n <= 1:
+    inside = np.flatnonzero((brain > BORDER).any(axis=(RIGHT, TOP)))
+    if not inside.size:
         return np.zeros(tissue.shape, bool)
-    inside = np.bincount(labels[brain > BORDER], minlength=n + 1)
-    inside[0] = 0
-    touching = np.zeros(n + 1, bool)
-    touching[np.unique(labels[ndimage.binary_dilation(removed)])] = True
-    touching[[0, int(inside.argmax())]] = False
-    return np.asarray(ndimage.binary_dilation(touching[labels]))
+    labels, n = ndimage.label(tissue & ~removed)
+    limit = inside[0] + 3 * (inside[-1] - inside[0]) // 4
+    floats = np.zeros(n + 1, bool)
+    floats[labels[ndimage.binary_dilation(removed)]] = True
+    floats[labels[:, :limit]] = False
+    floats[0] = False
+    return np.asarray(ndimage.binary_dilation(floats[labels]))

@@ -109,6 +109,17 @@ def test_sampling_smooths_a_fine_volume() -> None:
     assert values.std() < 100 / 6
 
 
+@pytest.mark.parametrize("n", [80, 81])
+def test_a_fine_volume_is_thinned_out_without_a_shift(n: int) -> None:
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    volume = volume_of(np.rint(ramp(affine, (n, n, n))).astype(np.int16), affine)
+    grid = Grid(shape=(6, 6, 6), origin=np.array([-20.0, -20.0, 20.0]), spacing_mm=7.0)
+
+    values = sample(volume, grid)
+
+    np.testing.assert_allclose(values, ramp(grid.affine, grid.shape), atol=0.2)
+
+
 def test_rescaling_of_each_slice_is_applied() -> None:
     volume = head_volume()
     n = len(volume.stored)
@@ -122,7 +133,9 @@ def test_rescaling_of_each_slice_is_applied() -> None:
 
 
 def test_every_order_of_the_voxels_gives_the_same_bytes() -> None:
-    volume = head_volume(turn=rotation(12, -7))
+    volume = head_volume(turn=rotation(12.3, -7.1))
+    volume = replace(volume, affine=volume.affine + 1 / 3 * np.eye(4)[:, [3, 1, 2, 0]] / 7)
+    volume.affine[3] = [0, 0, 0, 1]
     first = sample(volume, GRID)
 
     for turned, _, _ in every_order(volume):

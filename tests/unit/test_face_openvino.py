@@ -187,6 +187,7 @@ def test_values_are_clipped_and_standardised() -> None:
 
 def test_negative_values_count_as_none() -> None:
     values = np.full((8, 8, 8), -50, np.float32)
+    values[2:4] = -10
     values[4:] = 10
 
     out = standardise(values, (0, 100))

@@ -145,7 +145,28 @@ def test_tissue_that_would_float_is_found() -> None:
     assert not found[:, :8].any()
 
 
-def test_one_piece_of_head_floats_nowhere() -> None:
-    brain = empty((slice(2, 10), slice(1, 4), slice(2, 10)))
+def test_scalp_does_not_float_though_the_skull_parts_it_from_the_brain() -> None:
+    brain = empty((slice(3, 9), slice(3, 8), slice(3, 7)))
+    tissue = brain > 0
+    tissue[3:9, 1:11, 9] = True
+    tissue[3:9, 10, 4:9] = True
+    removed = np.zeros(tissue.shape, bool)
+    removed[:, 9:, :4] = True
 
-    assert not floating(brain > 0, np.zeros(brain.shape, bool), brain).any()
+    assert not floating(tissue, removed, brain).any()
+
+
+def test_what_does_not_touch_the_hole_does_not_float() -> None:
+    brain = empty((slice(2, 10), slice(1, 4), slice(2, 10)))
+    tissue = brain > 0
+    tissue[5:7, 10:12, 5:7] = True
+    removed = np.zeros(tissue.shape, bool)
+    removed[:, 5:7] = True
+
+    assert not floating(tissue, removed, brain).any()
+
+
+def test_without_a_brain_nothing_floats() -> None:
+    everything = np.ones((12, 12, 12), bool)
+
+    assert not floating(everything, everything, empty()).any()

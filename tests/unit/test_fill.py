@@ -127,12 +127,13 @@ def test_air_set_to_zero_stays_zero() -> None:
 
 def test_bright_spots_in_the_air_are_not_sampled() -> None:
     volume, mask = head_volume(), face_mask()
-    volume.stored[-4, -3, -3] = 90
+    # too dim to be taken for tissue, too bright for noise
+    volume.stored[-4:, -4:, -4:] = 31
 
     air = air_values(volume, mask)
 
     assert air is not None
-    assert air.max() < 60
+    assert air.max() < 31
 
 
 def test_padding_is_not_air() -> None:
@@ -228,3 +229,15 @@ def test_a_single_voxel_is_filled_alone() -> None:
     filled = fill(volume, mask, Fill(), seed=3)
 
     assert (filled != volume.stored).sum() == 1
+
+
+def test_a_constant_becomes_the_nearest_stored_value() -> None:
+    stored = np.full((2, 3, 3), 9, np.int16)
+    volume = volume_of(stored, slope=np.array([3.0, 5.0]), intercept=np.array([1.0, 2.0]))
+
+    filled = fill(volume, np.ones(stored.shape, bool), Fill(method="min"), seed=0)
+
+    # 9 * 3 + 1 = 28 is the least; (28 - 2) / 5 = 5.2; zero lies at -1/3 and -2/5
+    assert (filled[1] == 5).all()
+    zero = fill(volume, np.ones(stored.shape, bool), Fill(method="zero"), seed=0)
+    assert not zero.any()

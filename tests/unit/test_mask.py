@@ -185,6 +185,10 @@ def test_a_nose_that_is_cut_off_does_not_float() -> None:
     assert n >= 1
     assert np.sort(sizes)[:-1].sum() <= 2
     assert mask[tip].all()
+    # what floats is masked by itself: nothing before the ears or elsewhere goes with it
+    plain = shape_mask(FakeFaceModel().estimate(volume), head_volume(), POLICY)
+    deep = ndimage.binary_erosion(volume.stored > 200)
+    assert not (mask & ~plain & (np.abs(x) > 40) & deep).any()
 
 
 def test_specks_of_face_are_not_removed() -> None:

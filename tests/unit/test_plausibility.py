@@ -186,15 +186,24 @@ def test_a_missing_ear_is_held_where_the_volume_holds_its_place(side: slice) -> 
         judge(mask, replace(estimate, ears=ears), volume)
 
 
-def test_missing_ears_pass_where_the_volume_ends_before_them() -> None:
+def without_ears(columns_cut: int) -> Case:
     whole = head_volume()
     affine = whole.affine.copy()
-    affine[:3, 3] += affine[:3, 2] * 11
-    volume = volume_of(whole.stored[:, :, 11:-11].copy(), affine)
+    affine[:3, 3] += affine[:3, 2] * columns_cut
+    volume = volume_of(whole.stored[:, :, columns_cut:-columns_cut].copy(), affine)
     _, estimate, _ = case(whole)
     estimate = replace(estimate, ears=np.zeros_like(estimate.ears))
+    return shape_mask(estimate, volume, MaskPolicy()), estimate, volume
 
-    judge(shape_mask(estimate, volume, MaskPolicy()), estimate, volume)
+
+def test_missing_ears_pass_where_the_volume_ends_before_them() -> None:
+    judge(*without_ears(11))
+
+
+def test_where_ears_belong_grows_with_the_head() -> None:
+    # the volume reaches 80 mm to the side: ears of this small head belong at 69 mm
+    with pytest.raises(ImplausibleFaceMask, match="an ear of 0 ml"):
+        judge(*without_ears(6))
 
 
 def test_an_empty_mask_is_held() -> None:
