@@ -84,7 +84,8 @@ def write_ir(net: nn.Module, folder: Path, patch: int) -> float:
 def _unique_tensors(net: nn.Module) -> dict[str, torch.Tensor]:
     """State dict without the second names nnU-Net gives to the same tensors.
 
-    Its ``all_modules`` and ``decoder.encoder`` repeat other entries; `restore` fills them again.
+    Its ``all_modules`` and ``decoder.encoder`` repeat other entries and share their memory, so
+    ``load_state_dict(..., strict=False)`` fills them too.
     """
     seen: dict[int, str] = {}
     for name, tensor in net.state_dict(keep_vars=True).items():
