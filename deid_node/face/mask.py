@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from deid_node.errors import SettingsInvalid
 from deid_node.face.grid import (
@@ -45,6 +46,9 @@ TISSUE_SHARE = 0.1
 SPECK_SHARE = 0.1
 """A piece of face smaller than this share of the largest piece is a mistake of the model."""
 
+
+ROUNDING = 1e-6
+"""How far, in voxels, a voxel's place may be off by floating-point arithmetic."""
 
 LEAST_GUARD_MM = 1.0
 """Where the brain ends is known to about a quarter of a grid voxel, in mm."""
@@ -113,16 +117,18 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
         for array in (estimate.face, estimate.ears, estimate.brain)
     )
     reserve = -distance_inside(largest(brain, share=1.0), grid.spacing_mm) - policy.brain_guard_mm
-    tissue = _tissue(volume, grid)
+    nearest = _nearest_seen(volume, grid)
+    tissue = _tissue(volume, grid)[nearest]
     removal = in_front(largest(face, share=SPECK_SHARE))
     if policy.ears:
         removal = np.maximum(removal, outward(beside(ears, brain), brain))
-    removal = through_air(removal, tissue)
+    removal = through_air(removal, tissue)[nearest]
     level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     lost = floating(tissue, (level > 0) & (reserve > 0), brain)
     if lost.any():
         # only what floats is carried to the front: ears are not
-        removal = through_air(np.maximum(removal, in_front(lost.astype(np.float32))), tissue)
+        removal = np.maximum(removal, in_front(lost.astype(np.float32)))
+        removal = through_air(removal, tissue)[nearest]
         level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     return _on_volume(np.minimum(level, reserve), grid, volume)
 
@@ -136,6 +142,34 @@ def _cover(estimate: FaceEstimate, volume: Volume) -> Grid:
     i, j, k = (int(n) + 1 for n in np.ceil((high - own_low) / spacing).astype(int) - first)
     origin = (own_low + first * spacing) * RAS_SIGN
     return Grid(shape=(i, j, k), origin=origin, spacing_mm=spacing)
+
+
+def _nearest_seen(volume: Volume, grid: Grid) -> tuple[NDArray[np.int32], ...]:
+    """Find, for every voxel of the grid, the nearest one that the volume fully shows.
+
+    What lies outside the field of view is unknown, not air: were it read as air, a region
+    would creep along the edge of the field of view below or beside the head.
+
+    Returns
+    -------
+    tuple of three `grid.shape` ndarray of int
+        Indices into the grid; those of the voxel itself where it is shown.
+    """
+    to_voxel = np.linalg.inv(volume.affine) @ grid.affine
+    seen = np.ones(grid.shape, bool)
+    for axis, (n, mm) in enumerate(zip(volume.stored.shape, volume.spacing_mm(), strict=True)):
+        steps = [
+            to_voxel[axis, a] * np.arange(length).reshape([-1 if a == b else 1 for b in range(3)])
+            for a, length in enumerate(grid.shape)
+        ]
+        at = steps[0] + steps[1] + steps[2] + to_voxel[axis, 3]
+        # a value of the grid is the mean of a cell, which must lie inside as a whole
+        rim = min(max(0.0, (grid.spacing_mm / mm - 1) / 2), (n - 1) / 2)
+        seen &= (at >= rim - ROUNDING) & (at <= n - 1 - rim + ROUNDING)
+    if not seen.any():
+        return tuple(np.indices(grid.shape, np.int32))
+    indices = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
+    return tuple(indices)
 
 
 def _tissue(volume: Volume, grid: Grid) -> NDArray[np.bool_]:

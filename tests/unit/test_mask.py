@@ -15,7 +15,7 @@ from deid_node.errors import SettingsInvalid
 from deid_node.face.grid import body_axes, to_body
 from deid_node.face.mask import MaskPolicy, shape_mask
 from tests.fakes.face import FakeFaceModel
-from tests.fakes.head import every_order, head_volume, in_first_order, rotation
+from tests.fakes.head import every_order, head_volume, in_first_order, rotation, volume_of
 
 if TYPE_CHECKING:
     from deid_node.dicom.volume import Volume
@@ -255,3 +255,20 @@ def test_an_estimate_without_face_masks_nothing() -> None:
 def test_lengths_out_of_bounds_are_refused(margin_mm: float, brain_guard_mm: float) -> None:
     with pytest.raises(SettingsInvalid):
         MaskPolicy(margin_mm=margin_mm, brain_guard_mm=brain_guard_mm)
+
+
+@pytest.mark.parametrize("turn", [0.0, 14.0], ids=["straight", "slanted"])
+def test_ears_at_the_edge_of_the_field_of_view_do_not_meet_below_the_head(turn: float) -> None:
+    whole = head_volume(turn=rotation(degrees_x=turn))
+    estimate = FakeFaceModel().estimate(whole)
+    first = 12  # the lowest slices are cut off: the field of view ends among the ears
+    affine = whole.affine.copy()
+    affine[:3, 3] += first * affine[:3, 0]
+    cut = volume_of(whole.stored[first:], affine)
+
+    mask = shape_mask(estimate, cut, MaskPolicy())
+
+    lps = voxel_places(cut)
+    inner_neck = (np.abs(lps[0]) < 40) & (lps[1] > -20)
+    assert mask.any()
+    assert not mask[inner_neck].any()
