@@ -17,8 +17,8 @@ def serve(config: ConfigOption = None) -> None:
     service = Service(settings)
     node = settings.node
     progress.print(
-        f"{node.ae_title} listens on {node.bind}:{node.port}; "
-        f"{len(settings.destinations)} destinations; stop with Ctrl-C",
+        f"{node.ae_title} on {node.bind}:{node.port}, {len(settings.destinations)} destinations; "
+        "stop with Ctrl-C; the log follows, one line of JSON an event",
         markup=False,
     )
     service.run()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import shutil
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -243,3 +245,30 @@ def test_settings_that_are_not_there_are_named(
 ) -> None:
     assert run("status", "--config", tmp_path / "none.toml") == 78
     assert "settings file not found" in capfd.readouterr().err
+
+
+def test_no_library_quotes_a_value_to_the_terminal(
+    incoming: Path, drawn: list[Dataset], site: Path, tmp_path: Path
+) -> None:
+    odd = "1.2.840.ZEBRAFISH.QUENTIN"
+
+    def spoil(instance: Dataset) -> None:
+        instance.add_new("PatientBirthDate", "DA", "19710823")
+        instance["PatientBirthDate"]._value = "ZEBRAFISH"
+        instance.add_new("FrameOfReferenceUID", "UI", "1.2.3")
+        instance["FrameOfReferenceUID"]._value = odd
+
+    rewrite(incoming, drawn, lambda _k, each: spoil(each))
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "deid_node", "deface", incoming),
+            *("-o", tmp_path / "out", "-c", site / "deid-node.toml"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "series" in done.stdout
+    assert "ZEBRAFISH" not in done.stdout + done.stderr
