@@ -185,8 +185,10 @@ def test_output_that_cannot_be_written_is_named(
 
     code = run("deface", incoming, "-o", tmp_path / "out", "-c", site / "deid-node.toml")
 
+    heard = capfd.readouterr()
     assert code == 74
-    assert "cannot write there" in capfd.readouterr().err
+    assert "cannot write there" in heard.err
+    assert "series delivered" not in heard.out
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -16,13 +17,11 @@ from deid_node.errors import OutputUnwritable
 from deid_node.face.fill import Fill
 from deid_node.face.mask import MaskPolicy
 from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.node import nifti
 from deid_node.node.nifti import write_nifti
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify
 from deid_node.pipeline.recipe import Recipe
 from tests.fakes.face import FakeFaceModel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -60,5 +59,20 @@ def test_folder_that_is_not_there_is_named_and_nothing_stays(
 ) -> None:
     with pytest.raises(OutputUnwritable, match="NIfTI"):
         write_nifti(result, tmp_path / "none")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_fills_up_half_way_leaves_nothing(
+    result: DeidentifiedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(_instances: object, path: str, **_options: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(nifti, "dicom_array_to_nifti", break_off)
+
+    with pytest.raises(OutputUnwritable, match="NIfTI"):
+        write_nifti(result, tmp_path)
 
     assert list(tmp_path.iterdir()) == []
