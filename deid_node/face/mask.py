@@ -30,6 +30,7 @@ from deid_node.face.region import (
     floating,
     in_front,
     largest,
+    middle,
     outward,
     through_air,
 )
@@ -122,24 +123,29 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
     removal = in_front(largest(face, share=SPECK_SHARE))
     if policy.ears:
         removal = np.maximum(removal, outward(beside(ears, brain), brain))
-    removal = through_air(removal, tissue)[nearest]
+    centre = middle(brain)
+    removal = through_air(removal, tissue, centre)[nearest]
     level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     lost = floating(tissue, (level > 0) & (reserve > 0), brain)
     if lost.any():
         # only what floats is carried to the front: ears are not
         removal = np.maximum(removal, in_front(lost.astype(np.float32)))
-        removal = through_air(removal, tissue)[nearest]
+        removal = through_air(removal, tissue, centre)[nearest]
         level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
     return _on_volume(np.minimum(level, reserve), grid, volume)
 
 
 def _cover(estimate: FaceEstimate, volume: Volume) -> Grid:
-    """Extend the grid of the estimate to the whole volume, on the same lattice."""
+    """Extend the grid of the estimate beyond the whole volume, on the same lattice.
+
+    One voxel more on every side: a slice that falls on the very edge of the grid would lie
+    outside by rounding, and be left as it was.
+    """
     spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
     low, high = extent(volume.affine, volume.stored.shape)
     own_low, _ = extent(estimate.affine, estimate.face.shape)
-    first = np.floor((low - own_low) / spacing).astype(int)
-    i, j, k = (int(n) + 1 for n in np.ceil((high - own_low) / spacing).astype(int) - first)
+    first = np.floor((low - own_low) / spacing).astype(int) - 1
+    i, j, k = (int(n) + 2 for n in np.ceil((high - own_low) / spacing).astype(int) - first)
     origin = (own_low + first * spacing) * RAS_SIGN
     return Grid(shape=(i, j, k), origin=origin, spacing_mm=spacing)
 

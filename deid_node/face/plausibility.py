@@ -84,6 +84,12 @@ OPEN_SHARE = 0.8
 of a volume slanted by 25 degrees leave it through its top or side [0.93]."""
 
 
+EDGE_LEAST = 0.02
+EDGE_SHARE = 0.5
+"""A mask that takes at least the first share of the last slice but one takes at least the second
+share of that much from the last: it runs through the air to the edge, so they are alike."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Region:
     """Voxels of one class of the estimate."""
@@ -117,6 +123,7 @@ def judge(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> No
     _a_face(face, brain, estimate)
     _ears(estimate, brain, volume)
     _size(mask)
+    _edges(mask)
     _brain_spared(mask, estimate, volume)
     _face_covered(mask, estimate, volume)
     _open_in_front(mask, volume)
@@ -227,6 +234,17 @@ def _size(mask: NDArray[np.bool_]) -> None:
         raise ImplausibleFaceMask(
             why=f"{share:.1%} of the volume would be removed where {low:.1%} to {high:.0%} are expected"
         )
+
+
+def _edges(mask: NDArray[np.bool_]) -> None:
+    """Hold a mask that stops one slice before the edge of the volume."""
+    for axis in range(3):
+        for outer, inner in ((0, 1), (-1, -2)):
+            edge, beside = np.take(mask, outer, axis).mean(), np.take(mask, inner, axis).mean()
+            if beside > EDGE_LEAST and edge < EDGE_SHARE * beside:
+                raise ImplausibleFaceMask(
+                    why=f"{edge:.1%} of an outermost slice would be removed, {beside:.1%} of the next"
+                )
 
 
 def _brain_spared(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> None:

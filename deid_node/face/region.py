@@ -118,19 +118,36 @@ def outward(ears: NDArray[np.float32], brain: NDArray[np.float32]) -> NDArray[np
     return np.concatenate([left, np.maximum.accumulate(ears[centre:], axis=RIGHT)], axis=RIGHT)
 
 
-def through_air(probability: NDArray[np.float32], tissue: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Extend a region to the right, the left and downwards, until it meets tissue.
+def through_air(
+    probability: NDArray[np.float32], tissue: NDArray[np.bool_], centre: int
+) -> NDArray[np.float32]:
+    """Extend a region outward to either side and downwards, until it meets tissue.
 
-    Without this the sides of the mask would trace the outline of cheeks and chin.
+    Without this the sides of the mask would trace the outline of cheeks and chin. It never
+    spreads towards the middle: where the signal fades, a neck looks like air.
+
+    Parameters
+    ----------
+    probability : (i, j, k) ndarray of float32
+        Of the region.
+    tissue : (i, j, k) ndarray of bool
+        What it must not pass.
+    centre
+        Index along the axis to the right from which "outward" counts.
     """
     out = probability.copy()
-    for axis, direction in ((RIGHT, 1), (RIGHT, -1), (TOP, -1)):
-        swept = np.moveaxis(out, axis, 0)[::direction]
-        air = np.moveaxis(~tissue, axis, 0)[::direction]
-        for before in range(len(swept) - 1):
-            here = swept[before + 1]
-            np.maximum(here, swept[before] * air[before + 1], out=here)
+    right, left = out[centre:], out[:centre][::-1]
+    _sweep(right, ~tissue[centre:])
+    _sweep(left, ~tissue[:centre][::-1])
+    _sweep(np.moveaxis(out, TOP, 0)[::-1], np.moveaxis(~tissue, TOP, 0)[::-1])
     return out
+
+
+def _sweep(region: NDArray[np.float32], air: NDArray[np.bool_]) -> None:
+    """Carry a region along its first axis, in place, as far as there is air."""
+    for before in range(len(region) - 1):
+        here = region[before + 1]
+        np.maximum(here, region[before] * air[before + 1], out=here)
 
 
 def floating(

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from deid_node.errors import SettingsInvalid
-from deid_node.face.grid import body_axes, to_body
-from deid_node.face.mask import MaskPolicy, shape_mask
+from deid_node.face.grid import body_axes, extent, on_voxels, to_body
+from deid_node.face.mask import MaskPolicy, _cover, shape_mask
+from deid_node.face.model import FaceEstimate
 from tests.fakes.face import FakeFaceModel
 from tests.fakes.head import every_order, head_volume, in_first_order, rotation, volume_of
 
 if TYPE_CHECKING:
     from deid_node.dicom.volume import Volume
-    from deid_node.face.model import FaceEstimate
 
 POLICY = MaskPolicy()
 
@@ -272,3 +272,28 @@ def test_ears_at_the_edge_of_the_field_of_view_do_not_meet_below_the_head(turn: 
     inner_neck = (np.abs(lps[0]) < 40) & (lps[1] > -20)
     assert mask.any()
     assert not mask[inner_neck].any()
+
+
+@given(seed=st.integers(0, 2**32 - 1), steps=st.integers(1, 6), slices=st.integers(20, 60))
+def test_no_slice_falls_off_the_edge_of_the_grid_by_rounding(
+    seed: int, steps: int, slices: int
+) -> None:
+    # Slices that fall on the grid's own planes, the outermost on its very edge.
+    rng = np.random.default_rng(seed)
+    spacing_mm = 3.2
+    affine = np.eye(4)
+    sagittal = np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    affine[:3, :3] = sagittal * [steps * spacing_mm / 2, 25.0, 25.0]
+    affine[:3, 3] = rng.normal(size=3) * 20 - affine[:3, :3] @ [slices / 2, 3.5, 3.5]
+    volume = volume_of(np.zeros((slices, 8, 8), np.uint16), affine)
+    low, _ = extent(volume.affine, volume.stored.shape)
+    own = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
+    own[:3, 3] = (low - spacing_mm * rng.integers(0, 4, 3)) * [-1, -1, 1]
+    nothing = np.zeros((9, 9, 9), np.float32)
+    estimate = FaceEstimate(face=nothing, ears=nothing, brain=nothing, affine=own)
+
+    grid = _cover(estimate, volume)
+
+    inside = np.ones(grid.shape, np.float32)
+    for _, block in on_voxels(inside, grid, volume):
+        assert block.min() > 0.999

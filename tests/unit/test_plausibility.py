@@ -229,6 +229,20 @@ def test_a_mask_of_nearly_everything_is_held() -> None:
         judge(np.ones_like(mask), estimate, volume)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_that_leaves_out_the_outermost_slice_is_held(axis: int) -> None:
+    mask, estimate, volume = case()
+    inner, outer = (np.take(mask, n, axis).mean() for n in (1, 0))
+    end = 0 if min(inner, outer) > 0.05 else -1
+    index = [slice(None)] * 3
+    index[axis] = end  # type: ignore[call-overload]
+    mask = mask.copy()
+    mask[tuple(index)] = False
+
+    with pytest.raises(ImplausibleFaceMask, match="of an outermost slice"):
+        judge(mask, estimate, volume)
+
+
 def test_a_mask_that_touches_the_brain_is_held() -> None:
     mask, estimate, volume = case()
     touching = mask.copy()
