@@ -15,8 +15,8 @@ from drawn_head.head import small_head
 from drawn_head.series import FakePatient, dicom_series
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from deid_node.cli.app import main
 from deid_node.face.weights import default_weights
+from tests.fakes.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,14 +58,6 @@ def incoming(tmp_path: Path, drawn: list[Dataset]) -> Path:
     for k, instance in enumerate(drawn):
         instance.save_as(folder / f"IM{k:03}", enforce_file_format=True)
     return folder
-
-
-def run(*arguments: object) -> int:
-    """Run the command line; return its exit code."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(each) for each in arguments])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
 
 
 def rewrite(folder: Path, drawn: list[Dataset], change: Callable[[int, Dataset], Any]) -> None:

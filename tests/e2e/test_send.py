@@ -9,7 +9,7 @@ import pytest
 from drawn_head.head import small_head
 from drawn_head.series import FakePatient, dicom_series
 
-from deid_node.cli.app import main
+from tests.fakes.command import run
 from tests.fakes.peer import Receiver
 
 if TYPE_CHECKING:
@@ -52,14 +52,6 @@ def site(tmp_path: Path, receiver: Receiver) -> Path:
         for k, instance in enumerate(dicom_series(small_head(seed=number), series_number=number)):
             instance.save_as(folder / f"{k:08X}", enforce_file_format=True)
     return tmp_path
-
-
-def run(*arguments: object) -> int:
-    """Run the command line; return its exit code."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(each) for each in arguments])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
 
 
 @pytest.mark.parametrize("by", ["name", "address"])

@@ -12,7 +12,8 @@ from drawn_head.head import small_head
 from drawn_head.series import FakePatient, dicom_series
 from typer.main import get_command
 
-from deid_node.cli.app import app, main
+from deid_node.cli.app import app
+from tests.fakes.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +27,6 @@ def verbs() -> Iterator[tuple[str, ...]]:
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", {})
         yield from ((name, each) for each in inner) if inner else [(name,)]
-
-
-def run(*arguments: object) -> int:
-    """Run the command line; return its exit code."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(each) for each in arguments])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
 
 
 @pytest.fixture

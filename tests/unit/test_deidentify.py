@@ -23,29 +23,17 @@ from deid_node.errors import (
     ResidualIdentifier,
 )
 from deid_node.face.fill import Fill
-from deid_node.face.mask import MaskPolicy
 from deid_node.headers.confidentiality import Option
-from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.pipeline import output
 from deid_node.pipeline.closing import refuse_changed_voxels
 from deid_node.pipeline.deidentify import STAGES, DeidentifiedSeries, deidentify
-from deid_node.pipeline.recipe import Recipe
 from tests.fakes.face import FakeFaceModel
+from tests.fakes.recipe import recipe_of
 
 if TYPE_CHECKING:
     from deid_node.dicom.part10 import EncodedInstance
     from deid_node.dicom.volume import Volume
     from deid_node.face.model import FaceEstimate
-
-
-def recipe_of(key: bytes = bytes(range(32)), *, fill: Fill | None = None) -> Recipe:
-    return Recipe(
-        profile=load_profile("research-mr"),
-        pseudonyms=Pseudonyms(key),
-        model=FakeFaceModel(),
-        mask=MaskPolicy(),
-        fill=fill or Fill(),
-    )
 
 
 def series_of(pixels: PixelFormat | None = None) -> Series:

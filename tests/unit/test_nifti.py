@@ -11,17 +11,12 @@ import pytest
 from drawn_head.head import small_head
 from drawn_head.series import dicom_series
 
-from deid_node.config.profile_file import load_profile
 from deid_node.dicom.series import Series
 from deid_node.errors import OutputUnwritable
-from deid_node.face.fill import Fill
-from deid_node.face.mask import MaskPolicy
-from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node import nifti
 from deid_node.node.nifti import write_nifti
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify
-from deid_node.pipeline.recipe import Recipe
-from tests.fakes.face import FakeFaceModel
+from tests.fakes.recipe import recipe_of
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -29,13 +24,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 @pytest.fixture(scope="module", params=["axial", "sagittal", "coronal", "oblique"])
 def result(request: pytest.FixtureRequest) -> DeidentifiedSeries:
     instances = dicom_series(small_head(orientation=request.param))
-    recipe = Recipe(
-        profile=load_profile("research-mr"),
-        pseudonyms=Pseudonyms(bytes(range(32))),
-        model=FakeFaceModel(),
-        mask=MaskPolicy(),
-        fill=Fill(),
-    )
+    recipe = recipe_of()
     return deidentify(Series(instances=tuple(instances)), recipe)
 
 

@@ -11,14 +11,10 @@ from drawn_head.series import dicom_series
 from overlay import draw, mask_on, read_images, read_seg
 from pydicom import dcmread
 
-from deid_node.config.profile_file import load_profile
 from deid_node.dicom.series import Series
 from deid_node.face.fill import Fill
-from deid_node.face.mask import MaskPolicy
-from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.pipeline.deidentify import deidentify
-from deid_node.pipeline.recipe import Recipe
-from tests.fakes.face import FakeFaceModel
+from tests.fakes.recipe import recipe_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("orientation", ["axial", "sagittal", "coronal", "oblique"])
 def test_seg_lies_on_the_replaced_voxels(orientation: str, tmp_path: Path) -> None:
     instances = dicom_series(small_head(orientation=orientation))  # type: ignore[arg-type]
-    recipe = Recipe(
-        profile=load_profile("basic"),
-        pseudonyms=Pseudonyms(bytes(range(32))),
-        model=FakeFaceModel(),
-        mask=MaskPolicy(),
-        fill=Fill(method="constant", constant=0),
-    )
+    recipe = recipe_of(profile="basic", fill=Fill(method="constant", constant=0))
     result = deidentify(Series(instances=tuple(instances)), recipe)
     for each in (*result.instances, result.segmentation):
         (tmp_path / f"{each.sop_instance_uid}.dcm").write_bytes(each.part10)
