@@ -20,5 +20,6 @@ def serve(config: ConfigOption = None) -> None:
         f"{node.ae_title} on {node.bind}:{node.port}, {len(settings.destinations)} destinations; "
         "stop with Ctrl-C; the log follows, one line of JSON an event",
         markup=False,
+        soft_wrap=True,
     )
     service.run()
