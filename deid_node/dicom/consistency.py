@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
     from pydicom import Dataset
 
-SAME_IN_SERIES: Final = (
-    "PatientID",
-    "PatientName",
+ONE_VALUE: Final = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "FrameOfReferenceUID",
@@ -32,22 +30,13 @@ SAME_IN_SERIES: Final = (
     "PixelRepresentation",
     "PhotometricInterpretation",
 )
-"""Attributes of which a volume has one value (PS3.3 C.7, C.7.6.3)."""
+"""Attributes of which a volume has exactly one value; Type 1 in MR Image Storage."""
 
-NEEDED: Final = (
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PhotometricInterpretation",
-)
-"""Attributes without which voxels cannot be placed or read; Type 1 in MR Image Storage."""
+SAME_IN_SERIES: Final = ("PatientID", "PatientName", *ONE_VALUE)
+"""Attributes that may not differ within a volume (PS3.3 C.7, C.7.6.3)."""
+
+NEEDED: Final = ("SOPInstanceUID", *ONE_VALUE)
+"""Attributes without which voxels cannot be placed or read."""
 
 NUMBERS: Final = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 """Numeric attributes that place a slice, with their multiplicity (PS3.3 C.7.6.2)."""

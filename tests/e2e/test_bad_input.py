@@ -15,6 +15,7 @@ from drawn_head.head import small_head
 from drawn_head.series import FakePatient, dicom_series
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from deid_node.cli import admin, offline
 from deid_node.face.weights import default_weights
 from tests.fakes.command import run
 
@@ -266,3 +267,41 @@ def test_no_library_quotes_a_value_to_the_terminal(
 
     assert "series" in done.stdout
     assert "ZEBRAFISH" not in done.stdout + done.stderr
+
+
+def test_fault_of_the_node_holds_its_series_and_tells_no_text(
+    incoming: Path,
+    site: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fault(*_: object, **__: object) -> None:
+        raise RuntimeError("ZEBRAFISH")
+
+    monkeypatch.setattr(offline, "deidentify", fault)
+
+    code = run("deface", incoming, "-o", tmp_path / "out", "-c", site / "deid-node.toml")
+
+    heard = capfd.readouterr()
+    assert code == 70
+    assert "held: internal error RuntimeError, error_id" in heard.err
+    assert "0 of 1 series delivered" in heard.out
+    assert "ZEBRAFISH" not in heard.out + heard.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_fault_of_a_verb_is_one_line_without_its_text(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("ZEBRAFISH")
+
+    monkeypatch.setattr(admin, "settings_from", fault)
+
+    code = run("status", "-c", site / "deid-node.toml")
+
+    heard = capfd.readouterr()
+    assert code == 70
+    assert heard.err.count("deid-node: internal error RuntimeError, error_id") == 1
+    assert "ZEBRAFISH" not in heard.out + heard.err
