@@ -9,6 +9,7 @@
     - NotDicom               refuse    exit 65    C-STORE 0xC000
     - UndecodableInstance    refuse    exit 65    C-STORE 0xC000
     - UnsupportedSOPClass    hold      exit 65    C-STORE 0x0122
+    - SOPClassNotAccepted    hold      exit 65    C-STORE 0x0122
   + SeriesHeld               hold      exit 65
     - TooFewSlices           hold      exit 65
     - UnevenSlices           hold      exit 65
@@ -127,6 +128,26 @@ class UnsupportedSOPClass(InstanceRefused):
             Name of a standard SOP Class, or ``"unknown"``; never a raw value.
         """
         super().__init__(f"SOP Class {sop_class} is not supported: only MR Image Storage is")
+
+
+class SOPClassNotAccepted(InstanceRefused):
+    """The profile does not accept the SOP Class, or the standard's tables do not know it."""
+
+    disposition = Disposition.HOLD
+    dimse_status = 0x0122
+    next_step = "choose a profile that accepts the SOP Class; the instance was not passed on"
+
+    def __init__(self, *, sop_class: str, profile: str) -> None:
+        """Name both.
+
+        Parameters
+        ----------
+        sop_class
+            Name of a standard SOP Class, or ``"unknown"``; never a raw value.
+        profile
+            Name of the profile.
+        """
+        super().__init__(f"SOP Class {sop_class} is not accepted by profile {profile}")
 
 
 class SeriesHeld(DeidNodeError):

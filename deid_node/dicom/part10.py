@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
 from pydicom import dcmwrite
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +31,9 @@ class EncodedInstance:
     part10: bytes
 
 
-def encode(dataset: Dataset) -> EncodedInstance:
+def encode(
+    dataset: Dataset, *, transfer_syntax_uid: str = ExplicitVRLittleEndian
+) -> EncodedInstance:
     """Write a dataset as Explicit VR Little Endian.
 
     The preamble is zeros and the file meta information is made anew, so nothing of the
@@ -43,7 +42,9 @@ def encode(dataset: Dataset) -> EncodedInstance:
     Parameters
     ----------
     dataset : Dataset
-        With uncompressed Pixel Data in little endian order.
+        With uncompressed Pixel Data in little endian order, or with encapsulated Pixel Data.
+    transfer_syntax_uid : str
+        That of encapsulated Pixel Data.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def encode(dataset: Dataset) -> EncodedInstance:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     part10 = FileDataset("", dataset, preamble=bytes(128), file_meta=meta)
@@ -62,6 +63,38 @@ def encode(dataset: Dataset) -> EncodedInstance:
     return EncodedInstance(
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
-        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        transfer_syntax_uid=str(transfer_syntax_uid),
         part10=buffer.getvalue(),
     )
+
+
+def encode_like(dataset: Dataset, source: Dataset) -> EncodedInstance:
+    """Write a dataset that holds the Pixel Data of a source as the source holds it.
+
+    Encapsulated Pixel Data keeps its Transfer Syntax and every bit. All else becomes
+    Explicit VR Little Endian; cells of a big endian source are turned round.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What is written; it is not changed.
+    source : Dataset
+        As it was read, with its file meta information.
+
+    Returns
+    -------
+    EncodedInstance
+        Equal datasets give equal bytes.
+    """
+    syntax = UID(str(source.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)))
+    if syntax.is_encapsulated:
+        return encode(dataset, transfer_syntax_uid=syntax)
+    if syntax != ExplicitVRBigEndian or "PixelData" not in dataset:
+        return encode(dataset)
+    turned = Dataset()
+    turned.update(dataset)
+    pixels = dataset["PixelData"]
+    cell = max(16, int(dataset.BitsAllocated)) if pixels.VR == "OW" else 8
+    words = np.frombuffer(pixels.value, np.dtype(f">u{cell // 8}"))
+    turned.add_new("PixelData", pixels.VR, words.astype(words.dtype.newbyteorder("<")).tobytes())
+    return encode(turned)
