@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from deid_node.headers import actions, codes, reading, text
+from deid_node.headers import actions, codes, content, reading, text
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.plan import CHARACTER_SET, PIXELS, Decision, Level, name_of, plan
 from deid_node.headers.private import block_of, is_creator, safe_elements
@@ -150,14 +150,14 @@ def _strings_of(dataset: Dataset, tag: int, vr: str) -> tuple[str, ...]:
 
 
 def _is_broken(source: Dataset, target: Dataset, level: Level) -> bool:
-    """Whether an item lost an attribute that it must have.
+    """Whether an item lost an attribute that it must have, or what it means something by.
 
     An item of functional groups is none the worse for one group less: which groups it
     holds is optional (PS3.3 C.7.6.16), though each one's row says Type 1.
     """
     if level.path[-1] in _FUNCTIONAL_GROUPS:
         return False
-    return any(
+    return content.is_bereft(source, target) or any(
         tag in source and tag not in target and level.section.type_of(tag) == "1"
         for tag in level.section.demanded
     )
@@ -234,12 +234,12 @@ class _Scrub:
     def _private(
         self, source: Dataset, path: tuple[int, ...], vr: str | None
     ) -> DataElement | None:
+        creator = is_creator(path[-1])
+        decision = Decision(action=Action.KEEP, authority="table") if creator else _SAFE_PRIVATE
         values = None
         if vr is not None:
-            creator = is_creator(path[-1])
-            decision = Decision(action=Action.KEEP, authority="table") if creator else _SAFE_PRIVATE
             values = changed(source.get_item(path[-1]), vr, "ascii", decision, self._subject)
-        return self._made(path, vr or "UN", values, _GONE if values is None else _SAFE_PRIVATE)
+        return self._made(path, vr or "UN", values, _GONE if values is None else decision)
 
     def _standard(
         self, source: Dataset, path: tuple[int, ...], level: Level, codec: str | None

@@ -1,0 +1,72 @@
+"""Content items of structured reports: an item that lost its value says nothing, or lies.
+
+Content Sequence (0040,A730), Acquisition Context Sequence (0040,0555) and the others whose
+items have a Value Type (PS3.3 C.17.3 and C.18). What an item means lies in two places, its
+concept name and its value, so it goes as a whole when it loses either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pydicom.datadict import tag_for_keyword
+
+from deid_node.headers.reading import strings
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+VALUE_TYPE: Final = 0x0040A040
+_BY_REFERENCE: Final = 0x0040DB73
+"""Referenced Content Item Identifier counts items, and the count is wrong once one went."""
+
+_WORTH: Final = {
+    value_type: tuple(tag_for_keyword(keyword) or 0 for keyword in keywords)
+    for value_type, keywords in {
+        "TEXT": ("ConceptNameCodeSequence", "TextValue"),
+        "NUM": ("ConceptNameCodeSequence", "MeasuredValueSequence"),
+        "NUMERIC": ("ConceptNameCodeSequence", "NumericValue", "MeasurementUnitsCodeSequence"),
+        "CODE": ("ConceptNameCodeSequence", "ConceptCodeSequence"),
+        "DATETIME": ("ConceptNameCodeSequence", "DateTime"),
+        "DATE": ("ConceptNameCodeSequence", "Date"),
+        "TIME": ("ConceptNameCodeSequence", "Time"),
+        "UIDREF": ("ConceptNameCodeSequence", "UID"),
+        "PNAME": ("ConceptNameCodeSequence", "PersonName"),
+        "IMAGE": ("ConceptNameCodeSequence", "ReferencedSOPSequence"),
+        "COMPOSITE": ("ConceptNameCodeSequence", "ReferencedSOPSequence"),
+        "WAVEFORM": ("ConceptNameCodeSequence", "ReferencedSOPSequence"),
+        "SCOORD": ("ConceptNameCodeSequence", "GraphicData", "GraphicType"),
+        "SCOORD3D": (
+            "ConceptNameCodeSequence",
+            "GraphicData",
+            "GraphicType",
+            "ReferencedFrameOfReferenceUID",
+        ),
+        "TCOORD": ("ConceptNameCodeSequence", "TemporalRangeType"),
+        "CONTAINER": ("ContinuityOfContent",),
+    }.items()
+}
+"""What an item of each Value Type means something by. A container without its heading still
+holds its items; a table's cells have no Value Type of their own, so tables go."""
+
+
+def is_bereft(source: Dataset, target: Dataset) -> bool:
+    """Whether a content item means less than it did, or points where nothing is known to be.
+
+    Parameters
+    ----------
+    source, target
+        The item before and after it was scrubbed. Items without a Value Type never are.
+    """
+    if _BY_REFERENCE in source:
+        return True
+    if VALUE_TYPE not in source:
+        return False
+    value_type = strings(source.get_item(VALUE_TYPE), "CS", "ascii") or ("",)
+    worth = _WORTH.get(value_type[0])
+    return worth is None or any(_lost(tag, source, target) for tag in worth)
+
+
+def _lost(tag: int, source: Dataset, target: Dataset) -> bool:
+    had = tag in source and bool(source.get_item(tag).value)
+    return had and (tag not in target or target[tag].is_empty)
