@@ -228,10 +228,14 @@ def _cleaned(vr: str) -> Action:
 def _basic(code: str, kind: str | None) -> Action:
     """Settle a code of the basic column by the Type of the attribute.
 
-    The star of ``X/Z/U*`` says that the UIDs inside are replaced.
+    The star of ``X/Z/U*`` says that the UIDs inside are replaced. It is taken wherever the
+    IOD wants the sequence: one that is emptied leaves Referenced Series Sequence, Type 1C,
+    telling of references that are no longer there.
     """
     letters = code.rstrip("*").split("/")
     order = {"1": "DUZX", "1C": "DUZX", "2": "ZDUX", "2C": "ZDUX"}.get(kind or "3", "XZDU")
+    if code.endswith("*") and order[0] != "X":
+        return Action.UID
     letter = min(letters, key=order.index)
     return {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}[letter]
 

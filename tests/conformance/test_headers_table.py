@@ -55,7 +55,9 @@ def allowed(row: Row, option: Option | None, kind: str | None, vr: str) -> set[A
         "U": {Action.UID},
     }
     if letters == {"X", "Z", "U"}:
-        return {"1": actions["U"], "1C": actions["U"]}.get(kind or "3", actions["X"] | actions["Z"])
+        # "or replacement of contained instance UIDs": open to Type 2, needed by Type 1.
+        open_to = {"1": "U", "1C": "U", "2": "ZU", "2C": "ZU"}.get(kind or "3", "X")
+        return set[Action]().union(*(actions[letter] for letter in open_to))
     if letters == {"D"} and vr == "SQ" and "C" in row.options.values():
         # Reports and graphics. No row says what stands for the elements inside, and an IOD
         # with no such content is whole: Type 1C, or of a module that is optional.
