@@ -364,10 +364,12 @@ def _copy(dataset: Dataset) -> Dataset:
     return copy
 
 
-def written(dataset: Dataset, *, implicit: bool = False) -> bytes:
+def written(
+    dataset: Dataset, *, implicit: bool = False, syntax: str = ExplicitVRLittleEndian
+) -> bytes:
     """Write a dataset as a Part 10 file."""
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else UID(syntax)
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
     buffer = io.BytesIO()
