@@ -147,6 +147,10 @@ class Items:
     start: int
     stop: int
 
+    def __bool__(self) -> bool:
+        """Whether there is an item."""
+        return self.start < self.stop and _item_head(self.source, self.start)[0] == _ITEM
+
     def levels(self) -> tuple[Level, ...]:
         """Read every item.
 

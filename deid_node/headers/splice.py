@@ -304,6 +304,9 @@ class _SpliceScrub(LevelScrub[bytes]):
     def _sequence(self, tag: int, items: list[dict[int, bytes]]) -> bytes:
         return wire_out.sequence(tag, ([each[tag] for tag in sorted(each)] for each in items))
 
+    def _is_empty(self, made: bytes) -> bool:
+        return wire_out.is_empty(made)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Way:
