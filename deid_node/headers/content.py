@@ -14,7 +14,9 @@ from pydicom.datadict import tag_for_keyword
 from deid_node.headers.reading import strings
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from collections.abc import Callable
+
+    from deid_node.headers.reading import Source
 
 VALUE_TYPE: Final = 0x0040A040
 _BY_REFERENCE: Final = 0x0040DB73
@@ -50,13 +52,15 @@ _WORTH: Final = {
 holds its items; a table's cells have no Value Type of their own, so tables go."""
 
 
-def is_bereft(source: Dataset, target: Dataset) -> bool:
+def is_bereft(source: Source, holds: Callable[[int], bool]) -> bool:
     """Whether a content item means less than it did, or points where nothing is known to be.
 
     Parameters
     ----------
-    source, target
-        The item before and after it was scrubbed. Items without a Value Type never are.
+    source
+        The item before it was scrubbed. An item without a Value Type never is bereft.
+    holds
+        Whether the item holds a value of an attribute afterwards.
     """
     if _BY_REFERENCE in source:
         return True
@@ -64,9 +68,6 @@ def is_bereft(source: Dataset, target: Dataset) -> bool:
         return False
     value_type = strings(source.get_item(VALUE_TYPE), "CS", "ascii") or ("",)
     worth = _WORTH.get(value_type[0])
-    return worth is None or any(_lost(tag, source, target) for tag in worth)
-
-
-def _lost(tag: int, source: Dataset, target: Dataset) -> bool:
-    had = tag in source and bool(source.get_item(tag).value)
-    return had and (tag not in target or target[tag].is_empty)
+    return worth is None or any(
+        tag in source and bool(source.get_item(tag).value) and not holds(tag) for tag in worth
+    )

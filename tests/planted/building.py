@@ -51,12 +51,13 @@ def written(
     dataset: Dataset,
     *,
     implicit: bool = False,
+    syntax: str = ExplicitVRLittleEndian,
     meta: FileMetaDataset | None = None,
     preamble: bytes = b"\0" * 128,
 ) -> bytes:
     """Write a dataset as a Part 10 file, under file meta attributes that are given or none."""
     meta = FileMetaDataset() if meta is None else meta
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else UID(syntax)
     meta.MediaStorageSOPClassUID = UID(dataset.SOPClassUID)
     meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
     buffer = io.BytesIO()
