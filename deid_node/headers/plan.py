@@ -252,11 +252,11 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
         return _by_rule(rule, None, level.profile.options)
     if tag in PIXELS and kind is not None and not level.path:
         return Decision(action=Action.KEEP, authority="unlisted")
+    if level.retained is not None and tag in codes.ATTRIBUTES:
+        return Decision(action=Action.KEEP, authority="unlisted", option=level.retained)
     strict = level.profile.unlisted.standard == "remove"
     if kind is None or (strict and kind == "3"):
         return Decision(action=Action.REMOVE, authority="unlisted")
-    if level.retained is not None and tag in codes.ATTRIBUTES:
-        return Decision(action=Action.KEEP, authority="unlisted", option=level.retained)
     if vr in NUMBERS or vr == "SQ":
         action = Action.KEEP
     elif vr in {"CS", "SH", "LO", "UC"} or (vr in {"ST", "LT", "UT"} and _is_cleaned(level)):
