@@ -17,8 +17,8 @@ from deid_node.errors import BurnedInAnnotation, ResidualIdentifier, SOPClassNot
 from deid_node.headers.declaration import codes_of, declare
 from deid_node.headers.iod import section_of
 from deid_node.headers.profile import Action
-from deid_node.headers.residue import identifiers_of, residue
 from deid_node.headers.scrub import scrub
+from deid_node.headers.second_look import SecondLook
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -64,6 +64,7 @@ class HeaderScrubber:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms) -> None:
         self._profile = profile
         self._pseudonyms = pseudonyms
+        self._second_look = SecondLook()
 
     def run(self, part10: bytes) -> ScrubbedInstance:
         """De-identify the header of one Part 10 file.
@@ -86,7 +87,7 @@ class HeaderScrubber:
             node=f"deid-node {__version__}",
         )
         encoded = encode_like(declared, source)
-        self._look_again(source, encoded, scrubbed.deeds)
+        self._look_again(part10, encoded, scrubbed.deeds)
         return ScrubbedInstance(
             encoded=encoded,
             deeds=scrubbed.deeds,
@@ -103,12 +104,10 @@ class HeaderScrubber:
         if str(source.get("BurnedInAnnotation", "")).strip().upper() == "YES":
             raise BurnedInAnnotation(n_instances=1)
 
-    def _look_again(
-        self, source: Dataset, encoded: EncodedInstance, deeds: tuple[Deed, ...]
-    ) -> None:
+    def _look_again(self, source: bytes, encoded: EncodedInstance, deeds: tuple[Deed, ...]) -> None:
         """Search what was written for the identifiers of its source."""
         kept = frozenset(deed.keyword for deed in deeds if deed.action is Action.KEEP)
-        found = residue(encoded.part10, identifiers_of(source, kept=kept))
+        found = self._second_look.findings(source, encoded.part10, kept=kept)
         if found:
             keywords = tuple(sorted({finding.keyword for finding in found}))
             raise ResidualIdentifier(keywords=keywords, n_instances=1)
