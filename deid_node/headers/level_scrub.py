@@ -20,7 +20,7 @@ from deid_node.headers.profile import Action, Profile
 from deid_node.headers.values import Subject, Values, changed, dummy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
@@ -128,6 +128,11 @@ def listed(counts: Mapping[DeedKey, int]) -> tuple[Deed, ...]:
         Deed(path=path, action=action, option=option, departs=departs, count=count)
         for (path, action, option, departs), count in ordered
     )
+
+
+def kept_keywords(deeds: Iterable[Deed]) -> frozenset[str]:
+    """Name the attributes that a profile kept as they were."""
+    return frozenset(deed.keyword for deed in deeds if deed.action is Action.KEEP)
 
 
 class LevelScrub(ABC, Generic[Made]):

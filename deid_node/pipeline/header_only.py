@@ -23,10 +23,9 @@ from deid_node.errors import (
 )
 from deid_node.headers.declaration import codes_of, declare
 from deid_node.headers.iod import section_of
-from deid_node.headers.level_scrub import strings_of
-from deid_node.headers.profile import Action
-from deid_node.headers.residue import identifiers_of, residue
+from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
+from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
 
 if TYPE_CHECKING:
@@ -53,11 +52,14 @@ class ScrubbedInstance:
         What was done to each attribute; holds no value.
     codes
         Codes of CID 7050 that the deeds bear out.
+    kept
+        Keywords of attributes that the profile kept as they were.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    kept: frozenset[str]
 
 
 class HeaderScrubber:
@@ -77,6 +79,7 @@ class HeaderScrubber:
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._splicer = Splicer(profile, pseudonyms, node=NODE)
+        self._second_look = SecondLook()
 
     def run(self, part10: bytes) -> ScrubbedInstance:
         """De-identify the header of one Part 10 file.
@@ -92,8 +95,7 @@ class HeaderScrubber:
             done = self._as_bytes(part10)
         except Unsuited:
             done = self._as_dataset(part10)
-        kept = frozenset(deed.keyword for deed in done.deeds if deed.action is Action.KEEP)
-        found = residue(done.encoded.part10, identifiers_of(decode_instance(part10), kept=kept))
+        found = self._second_look.findings(part10, done.encoded.part10, kept=done.kept)
         if found:
             keywords = tuple(sorted({finding.keyword for finding in found}))
             raise ResidualIdentifier(keywords=keywords, n_instances=1)
@@ -121,6 +123,7 @@ class HeaderScrubber:
             ),
             deeds=spliced.account.deeds,
             codes=spliced.account.codes,
+            kept=spliced.account.kept,
         )
 
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
@@ -139,6 +142,7 @@ class HeaderScrubber:
             encoded=encode_like(declared, source),
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
+            kept=kept_keywords(scrubbed.deeds),
         )
 
     def _screen(self, source: Source) -> None:
