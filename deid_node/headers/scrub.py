@@ -119,6 +119,8 @@ def scrub(dataset: Dataset, profile: Profile, pseudonyms: Pseudonyms) -> Scrubbe
     ------
     ProfileInvalid
         If the profile is written for another edition of the table.
+    PatientNotInTable
+        If the profile names patients by a table that does not have this one.
 
     References
     ----------
@@ -174,10 +176,12 @@ class _Scrub:
         self._plan = plan(profile, sop_class if actions.is_standard_uid(sop_class) else "")
         self._subject = Subject(
             pseudonyms=pseudonyms,
-            patient=pseudonyms.patient(identity),
-            days=pseudonyms.day_shift(identity),
+            patient=pseudonyms.patient(identity, profile.patients),
+            days=pseudonyms.day_shift(identity, profile.days),
             own=text.own_words(v for tag in _OWN for v in _strings_of(dataset, tag, "LO")),
             age_cap=profile.age_cap,
+            words=profile.words,
+            codes=profile.codes,
         )
         representation = dataset.get_item(_SIGNED) if _SIGNED in dataset else None
         self._signed = representation is not None and reading.numbers(representation, "US") == (1,)
@@ -223,7 +227,7 @@ class _Scrub:
         entry = codes.coded_entry(source, codec)
         if entry is None:
             return {}
-        clean = text.cleaned(entry.given, self._subject.own)
+        clean = text.cleaned(entry.given, self._subject.own, self._subject.words)
         meaning = entry.given if entry.given and clean == entry.given else entry.meaning
         return {
             entry.tag: (entry.value,),

@@ -15,7 +15,6 @@ from deid_node.dicom.series import decode_instance
 from deid_node.dicom.uids import sop_class_name
 from deid_node.errors import BurnedInAnnotation, ResidualIdentifier, SOPClassNotAccepted
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.iod import section_of
 from deid_node.headers.profile import Action
 from deid_node.headers.residue import identifiers_of, residue
 from deid_node.headers.scrub import scrub
@@ -96,7 +95,7 @@ class HeaderScrubber:
     def _screen(self, source: Dataset) -> None:
         """Turn away what the profile does not accept, and what names a person in its pixels."""
         sop_class_uid = str(source.SOPClassUID)
-        if not section_of(sop_class_uid).types:
+        if not self._profile.accepts(sop_class_uid):
             raise SOPClassNotAccepted(
                 sop_class=sop_class_name(sop_class_uid), profile=self._profile.name
             )
