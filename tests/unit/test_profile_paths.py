@@ -147,10 +147,14 @@ def test_nothing_of_an_opened_sequence_stays_by_tag_mask_vr_or_option() -> None:
         rule(Action.KEEP, tags=("RequestedProcedureID", "0040xxxx")),
         Rule(vrs=frozenset({"SH", "LO"}), action=Action.KEEP, why="a reason to test"),
         rule(Action.REMOVE, tags=(REQUEST,)),
-        options=frozenset({Option.CLEAN_DESCRIPTORS}),
+        options=frozenset({Option.CLEAN_DESCRIPTORS, Option.RETAIN_SAFE_PRIVATE}),
     )
+    dataset = requested()
+    [inside] = dataset.RequestAttributesSequence
+    inside.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0C, "IS", "1000")
+    inside.update(code("69536005", "SCT", "Head structure"))
 
-    [request] = scrub(requested(), asked, KEY).dataset.RequestAttributesSequence
+    [request] = scrub(dataset, asked, KEY).dataset.RequestAttributesSequence
 
     assert [element.keyword for element in request] == [PROTOCOL]
 
