@@ -310,11 +310,11 @@ def _basic(code: str, kind: str | None) -> Action:
 
 def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     kind = level.section.type_of(tag)
+    if tag in PIXELS and kind is not None and not level.path:
+        return Decision(action=Action.KEEP, authority="unlisted")  # whatever a rule says of OW
     rule = level.profile.vr_rule(vr)
     if rule is not None:
         return _by_rule(rule, None, level.profile.options)
-    if tag in PIXELS and kind is not None and not level.path:
-        return Decision(action=Action.KEEP, authority="unlisted")
     asked = level.section.demanded | level.section.conditional
     strict = level.profile.unlisted.standard == "remove"
     if kind is None or (strict and tag not in asked):
