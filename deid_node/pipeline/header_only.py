@@ -22,7 +22,6 @@ from deid_node.errors import (
     SOPClassNotAccepted,
 )
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.iod import section_of
 from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
 from deid_node.headers.second_look import SecondLook
@@ -148,7 +147,7 @@ class HeaderScrubber:
     def _screen(self, source: Source) -> None:
         """Turn away what the profile does not accept, and what names a person in its pixels."""
         sop_class_uid = "".join(strings_of(source, SOP_CLASS_UID, "UI")[:1])
-        if not section_of(sop_class_uid).types:
+        if not self._profile.accepts(sop_class_uid):
             raise SOPClassNotAccepted(
                 sop_class=sop_class_name(sop_class_uid), profile=self._profile.name
             )

@@ -143,23 +143,6 @@ def test_another_edition_of_the_table_is_refused() -> None:
         plan(asked, MRImageStorage)
 
 
-def test_a_child_adds_rules_and_options_and_replaces_the_rest() -> None:
-    parent = profile(rule(Action.KEEP, "StudyID"), options=frozenset({Option.RETAIN_UIDS}))
-    child = Profile(
-        name="child",
-        version=3,
-        edition="2024e",
-        options=frozenset({Option.CLEAN_DESCRIPTORS}),
-        rules=(rule(Action.DUMMY, "StudyID"),),
-    )
-
-    merged = parent.extended(child)
-
-    assert (merged.name, merged.version) == ("child", 3)
-    assert merged.options == {Option.RETAIN_UIDS, Option.CLEAN_DESCRIPTORS}
-    assert decided(merged, "StudyID").action is Action.DUMMY
-
-
 def test_the_digest_changes_with_whatever_decides() -> None:
     first = profile(rule(Action.KEEP, "StudyID"))
     others = [
