@@ -23,6 +23,7 @@
     - ImplausibleFaceMask    hold      exit 65
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
+    - InstanceThereAlready   hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
     - PeerRefusedInstance    hold      exit 65
@@ -318,6 +319,15 @@ class ResidualIdentifier(SeriesHeld):
         """
         self.keywords = keywords
         super().__init__(f"original {', '.join(keywords)} found in {n_instances} output instances")
+
+
+class InstanceThereAlready(SeriesHeld):
+    """The output folder holds another instance of that name."""
+
+    next_step = "name an empty output folder; one folder takes one profile and one version"
+
+    def __init__(self) -> None:
+        super().__init__("another instance of this name is in the output folder already")
 
 
 class DeliveryFailed(DeidNodeError):

@@ -19,6 +19,7 @@ from deid_node.headers.iod import section_of
 from deid_node.headers.profile import Action
 from deid_node.headers.residue import identifiers_of, residue
 from deid_node.headers.scrub import scrub
+from deid_node.pipeline.linkage import linkage_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.scrub import Deed
+    from deid_node.pipeline.linkage import Linkage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +43,14 @@ class ScrubbedInstance:
         What was done to each attribute; holds no value.
     codes
         Codes of CID 7050 that the deeds bear out.
+    linkage
+        Old and new identifiers; never to be shown.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    linkage: Linkage
 
 
 class HeaderScrubber:
@@ -91,6 +96,7 @@ class HeaderScrubber:
             encoded=encoded,
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
+            linkage=linkage_of(source, declared, scrubbed.deeds, self._pseudonyms),
         )
 
     def _screen(self, source: Dataset) -> None:

@@ -1,0 +1,62 @@
+"""``deid-node scrub``: headers only, a folder in, a folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deid_node.cli.options import ConfigOption, JsonOption, KeyOption, ProfileOption
+
+DurableOption = Annotated[
+    bool,
+    typer.Option(
+        "--durable", help="Sync every file to the disk: slower, survives a power failure."
+    ),
+]
+
+
+def scrub(
+    folder: Annotated[Path, typer.Argument(help="Folder with DICOM files, at any depth.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")],
+    profile: ProfileOption = None,
+    key: KeyOption = None,
+    config: ConfigOption = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    held: Annotated[
+        Path | None,
+        typer.Option(
+            "--held",
+            help="Folder for held.csv, the list of files not written; it repeats their names.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    durable: DurableOption = False,
+    json: JsonOption = False,
+) -> None:
+    """De-identify headers, of every SOP Class the profile accepts. Pixels and FACES stay.
+
+    For heads use `deface`: here nothing claims that a face was removed, and the node never
+    sends the result anywhere.
+
+    A file appears whole or not at all, also after kill -9; none replaces another.
+
+    What is doubtful is held: listed, and not written.
+
+    Example: deid-node scrub ./incoming --out ./clean --profile basic --key site.key
+    """
+    from deid_node.cli.scrub_summary import finish, watched, write_held
+    from deid_node.cli.site import site_from
+    from deid_node.node.output_folder import refuse_inside
+    from deid_node.node.scrub_folder import FolderScrub
+
+    site = site_from(config, profile=profile, key=key)
+    if held is not None:
+        refuse_inside(held, out)
+    work = FolderScrub(site.profile, site.pseudonyms, durable=durable, jobs=jobs)
+    outcomes = watched(work.run(folder, out), folder)
+    if held is not None:
+        write_held(outcomes, held)
+    finish(outcomes, folder, out, json=json)
