@@ -28,6 +28,8 @@
     - PeerUnreachable        retry     exit 75
     - PeerRefusedInstance    hold      exit 65
   + OutputUnwritable         stop      exit 74
+  + AuditUnusable            stop      exit 74
+  + CrosswalkUnusable        stop      exit 74
   + SpoolError               stop      exit 74
     - SpoolFull              retry     exit 75    C-STORE 0xA700
 
@@ -363,6 +365,20 @@ class OutputUnwritable(DeidNodeError):
 
     exit_code = 74
     next_step = "name a folder that exists, has room and may be written"
+
+
+class AuditUnusable(DeidNodeError):
+    """The audit log cannot be written or read, or is not this key's."""
+
+    exit_code = 74
+    next_step = "ask `deid-node audit verify FILE` what is wrong, or name a new file"
+
+
+class CrosswalkUnusable(DeidNodeError):
+    """The crosswalk, or one of its keys, cannot be used."""
+
+    exit_code = 74
+    next_step = "keep the file as it is and name a new one; ask who holds the broker's key"
 
 
 class SpoolError(DeidNodeError):

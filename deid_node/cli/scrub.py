@@ -32,6 +32,14 @@ def scrub(
             show_default=False,
         ),
     ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            "--audit",
+            help="Append one sealed line for each instance to this file. Default: [audit] file.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     durable: DurableOption = False,
     json: JsonOption = False,
@@ -47,16 +55,25 @@ def scrub(
 
     Example: deid-node scrub ./incoming --out ./clean --profile basic --key site.key
     """
+    from contextlib import ExitStack
+
     from deid_node.cli.scrub_summary import finish, watched, write_held
     from deid_node.cli.site import site_from
+    from deid_node.node.audit import AuditLog
     from deid_node.node.output_folder import refuse_inside
-    from deid_node.node.scrub_folder import FolderScrub
+    from deid_node.node.scrub_folder import FolderScrub, refuse_overlap
 
     site = site_from(config, profile=profile, key=key)
-    if held is not None:
-        refuse_inside(held, out)
-    work = FolderScrub(site.profile, site.pseudonyms, durable=durable, jobs=jobs)
-    outcomes = watched(work.run(folder, out), folder)
+    audit = audit or (site.settings.audit.file if site.settings else None)
+    refuse_overlap(folder, out)
+    for private in filter(None, (held, audit)):
+        refuse_inside(private, out)
+    with ExitStack() as stack:
+        log = audit and stack.enter_context(
+            AuditLog(audit, site.profile, site.pseudonyms, verb="scrub", durable=durable)
+        )
+        work = FolderScrub(site.profile, site.pseudonyms, durable=durable, jobs=jobs, audit=log)
+        outcomes = watched(work.run(folder, out), folder)
     if held is not None:
         write_held(outcomes, held)
     finish(outcomes, folder, out, json=json)

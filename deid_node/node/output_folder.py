@@ -12,7 +12,7 @@ import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Self
 
-from deid_node.errors import InstanceThereAlready, OutputUnwritable
+from deid_node.errors import OutputUnwritable
 from deid_node.node.durable import PRIVATE_FOLDER, sync_folder
 
 if TYPE_CHECKING:
@@ -104,23 +104,31 @@ class OutputFolder:
         finally:
             os.close(self._lock)
 
+    def differs(self, draft: Path, place: PurePath) -> bool:
+        """Whether another content has the name that a draft is to have.
+
+        Raises
+        ------
+        OutputUnwritable
+            If that cannot be told.
+        """
+        target = self._folder / place
+        try:
+            return target.exists() and target.read_bytes() != draft.read_bytes()
+        except OSError:
+            raise OutputUnwritable(f"{self._folder} cannot be written") from None
+
     def publish(self, draft: Path, place: PurePath) -> None:
         """Give a draft its name.
 
         Raises
         ------
-        InstanceThereAlready
-            If another content has the name; the draft is deleted.
         OutputUnwritable
             If the file system fails.
         """
-        target = self._folder / place
         try:
             self._make(place.parent)
-            if target.exists() and target.read_bytes() != draft.read_bytes():
-                draft.unlink()
-                raise InstanceThereAlready
-            draft.rename(target)
+            draft.rename(self._folder / place)
         except OSError:
             raise OutputUnwritable(f"{self._folder} cannot be written") from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from deid_node.errors import (
     SettingsInvalid,
     UndecodableInstance,
 )
+from deid_node.node.audit_entry import held_entry, written_entry
 from deid_node.node.output_folder import write_draft
 from deid_node.pipeline.header_only import HeaderScrubber
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.audit_entry import Entry
     from deid_node.pipeline.linkage import Kind, Linkage
 
 PREFIX_END: Final = 132
@@ -57,12 +59,15 @@ class Task:
         Folder for drafts.
     durable
         Whether a draft must reach the disk.
+    audited
+        Whether to account for what was done.
     """
 
     profile: Profile
     pseudonyms: Pseudonyms
     drafts: Path
     durable: bool
+    audited: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +84,15 @@ class Draft:
         Its name to be, below the output folder: new identifiers only.
     linkage
         Old and new identifiers.
+    entry
+        Line of the audit log, if one is kept.
     """
 
     path: Path
     draft: Path
     place: PurePath
     linkage: Linkage
+    entry: Entry | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,8 @@ class NotWritten:
         Class of the error.
     reason, next_step
         For a person.
+    entry
+        Line of the audit log, if one is kept.
     """
 
     path: Path
@@ -108,6 +118,7 @@ class NotWritten:
     error: str
     reason: str
     next_step: str
+    entry: Entry | None = None
 
 
 class FileScrubber:
@@ -134,19 +145,27 @@ class FileScrubber:
         SettingsInvalid
             If no file at all can be scrubbed.
         """
+        content = b""
         try:
-            scrubbed = self._scrubber.run(read_part10(path))
+            content = read_part10(path)
+            scrubbed = self._scrubber.run(content)
             place = place_of(scrubbed.linkage)
+            entry = written_entry(scrubbed, self._task.pseudonyms) if self._task.audited else None
         except SettingsInvalid:
             raise
         except Exception as error:  # noqa: BLE001 - one file's fault must not stop the others
-            return not_written(path, error)
+            found = not_written(path, error)
+            if not self._task.audited or found.state == NOT_DICOM:
+                return found
+            return replace(
+                found, entry=held_entry(found.state, found.error, content, self._task.pseudonyms)
+            )
         draft = self._task.drafts / str(number)
         try:
             write_draft(draft, scrubbed.encoded.part10, durable=self._task.durable)
         except OSError:
             raise OutputUnwritable(f"{self._task.drafts.parent} cannot be written") from None
-        return Draft(path=path, draft=draft, place=place, linkage=scrubbed.linkage)
+        return Draft(path=path, draft=draft, place=place, linkage=scrubbed.linkage, entry=entry)
 
 
 def read_part10(path: Path) -> bytes:

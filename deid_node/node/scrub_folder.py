@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.audit import AuditLog
+    from deid_node.node.audit_entry import Entry
 
     Batch = list[tuple[int, Path]]
     Drafted = list[Draft | NotWritten]
@@ -68,11 +70,20 @@ class FolderScrub:
         Whether the output must survive a power failure once the run has ended.
     jobs
         How many processes; 1 works in this one.
+    audit
+        Where each instance is accounted for, before it gets its name.
     """
 
     def __init__(
-        self, profile: Profile, pseudonyms: Pseudonyms, *, durable: bool = False, jobs: int = 1
+        self,
+        profile: Profile,
+        pseudonyms: Pseudonyms,
+        *,
+        durable: bool = False,
+        jobs: int = 1,
+        audit: AuditLog | None = None,
     ) -> None:
+        self._audit = audit
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._durable = durable
@@ -104,6 +115,7 @@ class FolderScrub:
                 pseudonyms=self._pseudonyms,
                 drafts=output.drafts,
                 durable=self._durable,
+                audited=self._audit is not None,
             )
             batches = iter(lambda: list(islice(files, BATCH)), [])
             for drafted in self._drafted(batches, task):
@@ -117,23 +129,40 @@ class FolderScrub:
             yield from _in_processes(batches, task, self._jobs)
 
     def _publish(self, drafted: Drafted, output: OutputFolder) -> Iterator[Written | NotWritten]:
-        for each in drafted:
-            yield each if isinstance(each, NotWritten) else self._settle(each, output)
+        """Settle a batch, put it on record, then give names: what has a name is on record."""
+        settled = [(each, self._settle(each, output)) for each in drafted]
+        if self._audit is not None:
+            self._audit.append([entry for entry in (_entry(*pair) for pair in settled) if entry])
+        for each, fate in settled:
+            if isinstance(each, Draft):
+                if isinstance(fate, Written) and not fate.repeats:
+                    output.publish(each.draft, each.place)
+                else:
+                    each.draft.unlink()
+            yield fate
 
-    def _settle(self, draft: Draft, output: OutputFolder) -> Written | NotWritten:
-        """Publish a draft, unless it repeats or contradicts an earlier one."""
-        first = self._sources.setdefault(draft.linkage.of("instance").new, draft.path)
-        if first is not draft.path:
-            draft.draft.unlink()
-            if _is_same(first, draft.path):
-                return Written(path=draft.path, place=draft.place, repeats=True)
-            held = not_written(draft.path, DuplicateInstance(n_instances=1))
+    def _settle(self, found: Draft | NotWritten, output: OutputFolder) -> Written | NotWritten:
+        """Say what becomes of a draft: it may repeat or contradict an earlier one."""
+        if isinstance(found, NotWritten):
+            return found
+        first = self._sources.setdefault(found.linkage.of("instance").new, found.path)
+        if first is not found.path:
+            if _is_same(first, found.path):
+                return Written(path=found.path, place=found.place, repeats=True)
+            held = not_written(found.path, DuplicateInstance(n_instances=1))
             return replace(held, reason=f"it bears the SOP Instance UID of {first}, but differs")
-        try:
-            output.publish(draft.draft, draft.place)
-        except InstanceThereAlready as error:
-            return not_written(draft.path, error)
-        return Written(path=draft.path, place=draft.place)
+        if output.differs(found.draft, found.place):
+            return not_written(found.path, InstanceThereAlready())
+        return Written(path=found.path, place=found.place)
+
+
+def _entry(found: Draft | NotWritten, fate: Written | NotWritten) -> Entry | None:
+    """Account for what became of a draft in the end."""
+    if found.entry is None or found is fate:
+        return found.entry
+    if isinstance(fate, NotWritten):
+        return replace(found.entry, disposition=fate.state, reason=fate.error)
+    return replace(found.entry, disposition="repeated") if fate.repeats else found.entry
 
 
 def refuse_overlap(folder: Path, out: Path) -> None:
