@@ -9,7 +9,7 @@ each, and everything else goes through `headers.level_scrub`, as with pydicom's 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from pydicom.dataset import Dataset
@@ -19,7 +19,7 @@ from pydicom.filewriter import write_data_element
 from deid_node.dicom import wire_out
 from deid_node.headers import reading
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.level_scrub import OWN, LevelScrub, listed
+from deid_node.headers.level_scrub import OWN, LevelScrub, kept_keywords, listed
 from deid_node.headers.plan import CHARACTER_SET
 from deid_node.headers.private import block_of, is_creator, safe_elements
 from deid_node.headers.quick import quick_way
@@ -66,6 +66,10 @@ class Account:
         What was done to each attribute.
     codes
         Codes of CID 7050 that the deeds bear out.
+    kept
+        Keywords of attributes that the profile kept as they were.
+    moved
+        Whether dates were moved.
     declared
         The written elements that say so, by tag.
     undeclared
@@ -74,6 +78,8 @@ class Account:
 
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    kept: frozenset[str]
+    moved: bool
     declared: dict[int, bytes]
     undeclared: tuple[int, ...]
 
@@ -88,10 +94,13 @@ class Spliced:
         The written elements by tag, in no order.
     account
         What was done.
+    days
+        Whole days that its dates were moved by; 0 if none was. Never to be shown.
     """
 
     elements: dict[int, bytes]
     account: Account
+    days: int = field(repr=False)
 
 
 class Splicer:
@@ -182,7 +191,7 @@ class _SpliceScrub(LevelScrub[bytes]):
         made.update(account.declared)
         for tag in account.undeclared:
             made.pop(tag, None)
-        return Spliced(elements=made, account=account)
+        return Spliced(elements=made, account=account, days=account.moved * self._subject.days)
 
     def _remember(self, key: object, outcome: Outcome) -> Outcome:
         if len(self._known) >= MOST_ELEMENTS:
@@ -289,6 +298,8 @@ class _SpliceScrub(LevelScrub[bytes]):
         return Account(
             deeds=deeds,
             codes=codes_of(deeds, face_removed=False),
+            kept=kept_keywords(deeds),
+            moved=bool(self.days(deeds)),
             declared=written,
             undeclared=(_VISUAL_FEATURES,) if _VISUAL_FEATURES not in declared else (),
         )

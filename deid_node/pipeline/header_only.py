@@ -13,7 +13,7 @@ from deid_node import __version__
 from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
 from deid_node.dicom.uids import sop_class_name, written_syntax
-from deid_node.dicom.wire import Unsuited, read_part10
+from deid_node.dicom.wire import Unsuited, read_elements, read_part10
 from deid_node.dicom.wire_out import file_head
 from deid_node.errors import (
     BurnedInAnnotation,
@@ -22,18 +22,18 @@ from deid_node.errors import (
     SOPClassNotAccepted,
 )
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.iod import section_of
-from deid_node.headers.level_scrub import strings_of
-from deid_node.headers.profile import Action
-from deid_node.headers.residue import identifiers_of, residue
+from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
+from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
+from deid_node.pipeline.linkage import LINKED, linkage_of
 
 if TYPE_CHECKING:
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
     from deid_node.headers.scrub import Deed
+    from deid_node.pipeline.linkage import Linkage
 
 NODE: Final = f"deid-node {__version__}"
 SOP_CLASS_UID: Final = 0x00080016
@@ -53,11 +53,17 @@ class ScrubbedInstance:
         What was done to each attribute; holds no value.
     codes
         Codes of CID 7050 that the deeds bear out.
+    kept
+        Keywords of attributes that the profile kept as they were.
+    linkage
+        Old and new identifiers; never to be shown.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    kept: frozenset[str]
+    linkage: Linkage
 
 
 class HeaderScrubber:
@@ -77,6 +83,7 @@ class HeaderScrubber:
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._splicer = Splicer(profile, pseudonyms, node=NODE)
+        self._second_look = SecondLook()
 
     def run(self, part10: bytes) -> ScrubbedInstance:
         """De-identify the header of one Part 10 file.
@@ -92,8 +99,7 @@ class HeaderScrubber:
             done = self._as_bytes(part10)
         except Unsuited:
             done = self._as_dataset(part10)
-        kept = frozenset(deed.keyword for deed in done.deeds if deed.action is Action.KEEP)
-        found = residue(done.encoded.part10, identifiers_of(decode_instance(part10), kept=kept))
+        found = self._second_look.findings(part10, done.encoded.part10, kept=done.kept)
         if found:
             keywords = tuple(sorted({finding.keyword for finding in found}))
             raise ResidualIdentifier(keywords=keywords, n_instances=1)
@@ -121,6 +127,8 @@ class HeaderScrubber:
             ),
             deeds=spliced.account.deeds,
             codes=spliced.account.codes,
+            kept=spliced.account.kept,
+            linkage=linkage_of(file.dataset, read_elements(elements, LINKED), days=spliced.days),
         )
 
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
@@ -139,12 +147,14 @@ class HeaderScrubber:
             encoded=encode_like(declared, source),
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
+            kept=kept_keywords(scrubbed.deeds),
+            linkage=linkage_of(source, declared, days=scrubbed.days),
         )
 
     def _screen(self, source: Source) -> None:
         """Turn away what the profile does not accept, and what names a person in its pixels."""
         sop_class_uid = "".join(strings_of(source, SOP_CLASS_UID, "UI")[:1])
-        if not section_of(sop_class_uid).types:
+        if not self._profile.accepts(sop_class_uid):
             raise SOPClassNotAccepted(
                 sop_class=sop_class_name(sop_class_uid), profile=self._profile.name
             )

@@ -11,6 +11,7 @@ from deid_node.dicom.derivation import with_new_pixels
 from deid_node.dicom.segmentation import SegmentationIdentity, encode_segmentation
 from deid_node.dicom.volume import replaced_words
 from deid_node.headers.declaration import codes_of, declare
+from deid_node.headers.paths import PathMask
 from deid_node.headers.profile import Action, Rule
 from deid_node.headers.scrub import scrub
 
@@ -34,6 +35,7 @@ SHORT_DIGEST = 16
 
 NEW_INSTANCE = Rule(
     tags=frozenset({0x00080018, 0x0020000E, 0x00081155}),
+    paths=(PathMask(steps=("00080018",)), PathMask(steps=("0020000E",))),
     action=Action.UID,
     why="New pixels are a new instance, in a series of its own (PS3.3 C.7.6.1.1.2, PS3.15 E.3.9).",
 )
@@ -110,13 +112,6 @@ def segment(
     )
     segmentation = encode_segmentation(mask, defaced, identity)
     return _declared(segmentation, scrubbed.deeds, recipe)
-
-
-def kept_keywords(scrubs: Sequence[Scrub]) -> frozenset[str]:
-    """Name the attributes that the profile kept as they are in any instance."""
-    return frozenset(
-        deed.keyword for each in scrubs for deed in each.deeds if deed.action is Action.KEEP
-    )
 
 
 def _scrub_one(instance: Dataset, recipe: Recipe) -> Scrub:

@@ -25,6 +25,7 @@ from deid_node.errors import (
 )
 from deid_node.face.fill import Fill
 from deid_node.headers.confidentiality import Option
+from deid_node.headers.paths import PathMask
 from deid_node.headers.profile import Action, Rule
 from deid_node.pipeline import output
 from deid_node.pipeline.closing import refuse_changed_voxels
@@ -285,7 +286,8 @@ def test_profile_that_retains_dates_and_uids_is_not_held_for_them(series: Series
 
 
 def test_new_pixels_are_new_instances_under_a_profile_that_retains_uids(series: Series) -> None:
-    keep = Rule(tags=frozenset({0x00080018}), action=Action.KEEP, why="a site's wish")
+    paths = (PathMask(steps=("00080018",)),)
+    keep = Rule(tags=frozenset({0x0020000E}), paths=paths, action=Action.KEEP, why="a site's wish")
     profile = replace(load_profile("basic"), options=frozenset({Option.RETAIN_UIDS}), rules=(keep,))
     first, second = series.instances[:2]
     pointing = Dataset()

@@ -63,7 +63,7 @@ def test_the_method_names_program_profile_and_edition() -> None:
 
     assert list(output.DeidentificationMethod) == [
         "deid-node",
-        "profile research-mr 1",
+        f"profile research-mr {load_profile('research-mr').version}",
         "PS3.15 2024e",
         "recipe abc123",
     ]

@@ -25,7 +25,7 @@ VENDORS = {
     "GE gradient": (0x0019, "GEMS_ACQU_01", 0xBB, "DS", 0.6),
     "GE b-value": (0x0043, "GEMS_PARM_01", 0x39, "IS", [1000, 8, 0, 0]),
     "Philips b-value": (0x2001, "Philips Imaging DD 001", 0x03, "FL", 1000.0),
-    "Philips gradient": (0x2005, "Philips MR Imaging DD 005", 0xB0, "FL", 0.5),
+    "Philips gradient": (0x2005, "Philips MR Imaging DD 001", 0xB0, "FL", 0.5),
 }
 
 
