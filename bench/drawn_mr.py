@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pydicom import Dataset, FileDataset, dcmwrite
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-from tests.planted import NAME, TEXT_PLACES, Planter, mr_instance
+from tests.planted import NAME, mr_instance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,47 +28,25 @@ SIZE: Final = 256
 CSA_BYTES: Final = 11_000
 ROOT: Final = "1.2.826.0.1.3680043.8.498.77"
 
-_LEFT_ALONE: Final = frozenset(
-    {
-        "ImageType",
-        "PatientSex",
-        "BodyPartExamined",
-        "VariableFlipAngleFlag",
-        "AngioFlag",
-        "Laterality",
-        "ScanOptions",
-        "RescaleType",
-        "ImagedNucleus",
-        "Manufacturer",
-        "PositionReferenceIndicator",
-        "ClinicalTrialSeriesID",
-        "FilterMaterial",
-        "TextComments",
-        "PersonName",
-        "PersonAddress",
-        "DeviceID",
-        "GantryID",
-        "StudyComments",
-        "PatientState",
-        "SpecialNeeds",
-        "PreMedication",
-        "MilitaryRank",
-        "BranchOfService",
-        "EthnicGroup",
-        "ImagePresentationComments",
-        "IssuerOfPatientID",
-        "ReferringPhysicianName",
-        "PatientMotherBirthName",
-        "PatientBirthName",
-        "OtherPatientNames",
-        "AcquisitionMatrixText",
-        "Impressions",
-        "CountryOfResidence",
-        "RegionOfResidence",
-        "DeidentificationMethod",
-    }
-)
-"""Where a token would make the instance invalid, or one too many."""
+_PLACES: Final = """
+    AccessionNumber InstitutionName InstitutionAddress StationName ReferringPhysicianAddress
+    ReferringPhysicianTelephoneNumbers StudyDescription SeriesDescription
+    InstitutionalDepartmentName PhysiciansOfRecord PerformingPhysicianName
+    NameOfPhysiciansReadingStudy OperatorsName AdmittingDiagnosesDescription
+    ManufacturerModelName DerivationDescription OtherPatientIDs PatientAddress MedicalAlerts
+    Allergies PatientTelephoneNumbers Occupation AdditionalPatientHistory
+    PatientReligiousPreference PatientComments ContrastBolusAgent DeviceSerialNumber
+    SoftwareVersions ProtocolName ReceiveCoilName TransmitCoilName SequenceName StudyID
+    ImageComments PerformedStationAETitle PerformedStationName PerformedLocation
+    PerformedProcedureStepID PerformedProcedureStepDescription
+    CommentsOnThePerformedProcedureStep RequestedProcedureID RequestedProcedureDescription
+    RequestingPhysician RequestingService CurrentPatientLocation PatientInstitutionResidence
+    VisitComments AdmissionID IdentifyingComments InterpretationText ResultsComments
+    ClinicalTrialSponsorName ClinicalTrialProtocolID ClinicalTrialProtocolName
+    ClinicalTrialSiteID ClinicalTrialSiteName ClinicalTrialSubjectID
+    ClinicalTrialSubjectReadingID ClinicalTrialTimePointID AcquisitionComments ServiceEpisodeID
+"""
+"""Text attributes that get a token each."""
 
 _FIGURES: Final[dict[str, object]] = {
     "SeriesTime": "101530",
@@ -149,12 +128,11 @@ def write_instances(folder: Path, count: int) -> list[str]:
 
 def instance(number: int) -> tuple[bytes, list[str]]:
     """Draw one instance: its Part 10 bytes, and its tokens."""
-    dataset, planter = mr_instance(), Planter()
+    dataset, planter = mr_instance(), _Planter()
     for keyword, value in _FIGURES.items():
         setattr(dataset, keyword, value)
-    for keyword in TEXT_PLACES:
-        if keyword not in _LEFT_ALONE:
-            planter.put(dataset, keyword)
+    for keyword in _PLACES.split():
+        planter.put(dataset, keyword)
     _nest(dataset, planter)
     _add_private(dataset, planter)
     _add_oddities(dataset, planter)
@@ -162,7 +140,30 @@ def instance(number: int) -> tuple[bytes, list[str]]:
     return _written(dataset, planter)
 
 
-def _nest(dataset: Dataset, planter: Planter) -> None:
+class _Planter:
+    """Plants tokens and remembers them."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def token(self, vr: str = "LO") -> str:
+        """Make a word that is a valid value of a string VR and stands nowhere else."""
+        number = len(self.tokens)
+        letters = "".join(chr(ord("A") + number // 26**k % 26) for k in range(3))
+        made = {"UI": f"1.2.826.0.1.{777000 + number}.99", "CS": f"QZVEX{letters}"}.get(vr)
+        made = made or (f"QZVEX{letters}^MIRA" if vr == "PN" else f"qzvex{letters.lower()}")
+        self.tokens.append(made.split("^")[0])
+        return made
+
+    def put(self, dataset: Dataset, keyword: str) -> None:
+        """Plant a token at an attribute; in a text between words of MR."""
+        vr = dictionary_VR(keyword)
+        token = self.token(vr)
+        text = f"T2 {token} brain" if vr in {"LO", "UC", "LT", "ST", "UT"} else token
+        dataset.add_new(keyword, vr, text)
+
+
+def _nest(dataset: Dataset, planter: _Planter) -> None:
     for keyword, inside in _NESTED.items():
         entry = Dataset()
         if "Code" in keyword or keyword.startswith("Anatomic"):
@@ -185,7 +186,7 @@ def _nest(dataset: Dataset, planter: Planter) -> None:
     dataset.AcquisitionContextSequence = Sequence([context])
 
 
-def _add_private(dataset: Dataset, planter: Planter) -> None:
+def _add_private(dataset: Dataset, planter: _Planter) -> None:
     numbers = np.random.default_rng(7).integers(0, 256, 2 * CSA_BYTES, dtype=np.uint8).tobytes()
     csa = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
     for element, part in ((0x10, numbers[:CSA_BYTES]), (0x20, numbers[CSA_BYTES:])):
@@ -221,7 +222,7 @@ def _add_private(dataset: Dataset, planter: Planter) -> None:
     )
 
 
-def _add_oddities(dataset: Dataset, planter: Planter) -> None:
+def _add_oddities(dataset: Dataset, planter: _Planter) -> None:
     def raw(at: Dataset, tag: int, vr: str) -> None:
         at.add_new(tag, vr, planter.token().encode())
 
@@ -260,7 +261,7 @@ def _number(dataset: Dataset, number: int) -> None:
     dataset.PixelData = cells.astype("<i2").tobytes()
 
 
-def _written(dataset: Dataset, planter: Planter) -> tuple[bytes, list[str]]:
+def _written(dataset: Dataset, planter: _Planter) -> tuple[bytes, list[str]]:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = MRImageStorage
