@@ -101,6 +101,8 @@ def siemens() -> Dataset:
             "AcquisitionMatrix": [128, 0, 0, 96],
             "InPlanePhaseEncodingDirection": "COL",
             "dBdt": "0",
+            "ImagedNucleus": "1H",
+            "BodyPartExamined": "HEAD",
         },
     )
 
@@ -293,7 +295,7 @@ STYLES: Final[dict[str, Callable[[], Dataset]]] = {
 _ENHANCED: Final = {
     "SOPClassUID": EnhancedMRImageStorage,
     "NumberOfFrames": "2",
-    "PulseSequenceName": "epse",
+    "PulseSequenceName": "EPI",
     "EchoPulseSequence": "SPIN",
     "EchoPlanarPulseSequence": "YES",
     "MultipleSpinEcho": "NO",
