@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import textwrap
 
+import pydicom
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,12 +16,13 @@ from deid_node.config.importing.compose import Draft, compose
 from deid_node.config.importing.ctp import read_ctp
 from deid_node.config.importing.ctp_calls import Unparsable, parts_of
 from deid_node.config.importing.statements import MOST_BYTES, Reading
-from deid_node.errors import ForeignProfileUnreadable
+from deid_node.errors import ForeignProfileUnreadable, ResidualIdentifier
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.profile import Action
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import scrub
-from tests.planted import NAME, mr_instance
+from deid_node.pipeline.header_only import HeaderScrubber
+from tests.planted import NAME, mr_instance, written
 
 OURS = Pseudonyms(bytes(range(32)))
 
@@ -215,9 +218,19 @@ def test_a_kept_group_becomes_a_mask_that_named_lines_override() -> None:
 
     assert [rule.masks for rule in made.profile.rules if rule.masks] == [("0018xxxx",)]
     assert action(made, "ProtocolName") == (Action.REMOVE, "")
-    [remark] = made.remarks
-    assert remark.line == 2
-    assert "drops the claim 113100" in remark.text
+    assert {each.line for each in made.remarks} == {2}
+    assert "ProtocolName" not in " ".join(each.text for each in made.remarks)
+
+
+def test_a_kept_group_stays_where_all_unspecified_elements_go() -> None:
+    made = draft('<k en="T" t="0018">Keep</k>', '<r en="T" t="unspecifiedelements">Remove</r>')
+    dataset = mr_instance()
+    result = scrub(dataset, made.profile, OURS).dataset
+
+    assert result.FlipAngle == dataset.FlipAngle
+    assert "SliceLocation" not in result
+    assert "PatientWeight" not in result
+    assert result.Rows == dataset.Rows
 
 
 @pytest.mark.parametrize(
@@ -236,6 +249,40 @@ def test_only_a_line_weaker_than_ps3_15_costs_the_claim(line: str, *, warned: bo
     assert any("113100" in text for text in texts) is warned
 
 
+@pytest.mark.parametrize(
+    ("line", "codes", "longitudinal"),
+    [
+        (element("00080080", "@remove()"), ["113100"], "REMOVED"),
+        (element("0008103e", "@keep()"), [], "REMOVED"),
+        (element("00080020", "@hashdate(this,PatientID)"), ["113100", "113107"], "MODIFIED"),
+        (element("00100030", "@hashdate(this,PatientID)"), [], "REMOVED"),
+        (element("00080020", "@keep()"), ["113100", "113106"], "UNMODIFIED"),
+        ('<k en="T" t="0008">Keep</k>', ["113106"], "UNMODIFIED"),
+    ],
+)
+def test_instances_claim_what_the_import_said_they_would(
+    line: str, codes: list[str], longitudinal: str
+) -> None:
+    made = draft(line, element("00100010", "@hash(this)"))
+    dataset = mr_instance()
+    dataset.StudyDate = "20240301"  # kept; on the day of another date it would be held
+    part10 = HeaderScrubber(made.profile, OURS).run(written(dataset)).encoded.part10
+    result = pydicom.dcmread(io.BytesIO(part10))
+
+    claimed = [each.CodeValue for each in result.DeidentificationMethodCodeSequence]
+    dropped = any("drops the claim 113100" in each.text for each in made.remarks)
+    assert claimed == codes
+    assert dropped is ("113100" not in codes)
+    assert result.LongitudinalTemporalInformationModified == longitudinal
+
+
+def test_kept_names_of_people_are_said_not_to_pass() -> None:
+    made = draft(element("00100010", "@keep()"))
+
+    assert "never pass" in made.remarks[-1].text
+    assert not scrub(mr_instance(), made.profile, OURS).dataset.PatientName
+
+
 def test_moved_dates_are_declared_and_unnamed_dates_do_not_pass_with_them() -> None:
     made = draft(element("00080020", "@hashdate(this,PatientID)"), element("00080030", "@keep()"))
     dataset = mr_instance()
@@ -247,6 +294,14 @@ def test_moved_dates_are_declared_and_unnamed_dates_do_not_pass_with_them() -> N
     assert not scrubbed.get("SeriesDate")
     assert not scrubbed.get("ContentDate")
     assert not [each for each in made.remarks if "113100" in each.text]
+
+
+def test_a_kept_date_is_held_beside_a_removed_date_of_the_same_day() -> None:
+    made = draft(element("00080020", "@keep()"))
+
+    assert "is held if" in made.remarks[0].text
+    with pytest.raises(ResidualIdentifier):
+        HeaderScrubber(made.profile, OURS).run(written(mr_instance()))
 
 
 def test_kept_dates_are_declared_as_full_dates() -> None:
@@ -394,6 +449,17 @@ def test_any_line_becomes_a_profile_or_a_refusal(text: str, tag: str) -> None:
 
     assert len(found.statements) + len(found.refusals) == 1
     assert compose(found, name="site", lenient=True).profile.name == "site"
+
+
+@given(
+    st.integers(0, 0xFFFFFFFF) | st.sampled_from([0x00203102, 0x10100001, 0x60021500, 0x00280410]),
+    st.sampled_from(["@remove()", "@keep()", "@empty()", "@hash(PatientID)", "X", "19700101"]),
+)
+def test_any_tag_becomes_a_profile_or_a_refusal(tag: int, text: str) -> None:
+    found = read(element(f"{tag:08x}", text))
+
+    assert len(found.statements) + len(found.refusals) + len(found.by_node) == 1
+    assert compose(found, name="site").profile.name == "site"
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: f"<script>{text}".encode()))

@@ -270,12 +270,34 @@ def test_a_lenient_import_names_what_it_leaves_out_and_removes_the_rest() -> Non
     assert action(other, "StudyDescription") == REMOVED
 
 
+@pytest.mark.parametrize(
+    ("line", "standard"),
+    [
+        ("BLANK ALL", "remove"),
+        ("REMOVE ALL func:is_name", "remove"),
+        ("REPLACE except:Date func:f", "remove"),
+        ("REMOVE except:.*", "remove"),
+        ("KEEP ALL", "keep-clean"),
+    ],
+)
+def test_a_lenient_import_of_a_line_about_everything_is_strict(line: str, standard: str) -> None:
+    assert draft(line, lenient=True).profile.unlisted.standard == standard
+
+
+def test_times_that_are_kept_beside_moved_dates_are_declared_as_modified() -> None:
+    made = draft("KEEP contains:Study", "JITTER SeriesDate 3", "JITTER StudyDate 3")
+
+    assert action(made, "StudyTime") == MOVED
+    assert action(made, "StudyDescription") == KEPT
+    assert not [each for each in made.remarks if "StudyTime" in each.text]
+
+
 def test_a_weaker_line_is_named_with_what_it_costs() -> None:
     made = draft("KEEP StudyDescription", "JITTER PatientBirthDate -31", "KEEP EchoTime")
 
     assert [each.line for each in made.remarks] == [3, 4]
     assert all("drops the claim 113100" in each.text for each in made.remarks)
-    assert made.profile.options == {Option.RETAIN_MODIFIED_DATES}
+    assert made.profile.options == frozenset()  # a birth date is no date of the examination
 
 
 @pytest.mark.parametrize(

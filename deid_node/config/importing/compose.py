@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml
-from pydicom.uid import MRImageStorage
 
 from deid_node.config.importing.attributes import (
-    DATES,
     PATIENT,
     VITAL,
     always_goes,
-    basic,
     is_written_by_node,
     vrs_of,
 )
+from deid_node.config.importing.cost import about_names, weakened
+from deid_node.config.importing.dates import about_dates, dates_option, times_apart, unnamed_dates
 from deid_node.config.importing.statements import Meaning, Reading, Refusal, Remark, Statement
 from deid_node.config.profile_file import load_profile
 from deid_node.errors import ProfileInvalid
-from deid_node.headers.confidentiality import Option, matches, table
-from deid_node.headers.plan import explain, name_of
+from deid_node.headers.confidentiality import Option, table
+from deid_node.headers.plan import name_of
 from deid_node.headers.profile import Action
 
 if TYPE_CHECKING:
@@ -37,14 +36,12 @@ if TYPE_CHECKING:
 
 _MOST_LINES: Final = 12
 """So many lines are joined in one rule; more could not be named in its reason."""
-_NAMED: Final = 6
 _HOW: Final = {
     Action.UID: "; UIDs are made under the node's key",
     Action.SHIFT: "; the amount becomes the node's keyed shift of the patient",
     Action.PSEUDONYM: "; the pseudonym is made under the node's key",
 }
 _TIME: Final = "; a time of day stays as it is where dates are moved"
-_VERB: Final = {Action.KEEP: "keeps", Action.SHIFT: "moves"}
 _HEAD: Final = """\
 # Written by `deid-node profile import`. What no line of the {noun} names is
 # de-identified as the profile it extends says, whatever the source did with it.
@@ -88,12 +85,13 @@ def compose(reading: Reading, *, name: str, lenient: bool = False) -> Draft:
         If the profile cannot be loaded again, or does not say what was read.
     """
     statements = _with_removals(reading) if lenient else reading.statements
-    option = _dates_option(statements)
+    strict = bool(reading.unlisted_line) or (lenient and _changes_all(reading))
+    option = dates_option(statements)
     if option is Option.RETAIN_MODIFIED_DATES:
-        statements = tuple(_time_with_shift(each) for each in statements)
+        statements = tuple(part for each in statements for part in times_apart(each))
     options = reading.options | ({option} if option else set())
     rules = [_rule(group, reading.noun) for group in _joined(statements)]
-    unnamed = _unnamed_dates(statements, option)
+    unnamed = unnamed_dates(statements, option)
     if option is not None and unnamed:
         rules.append(_rest_of_dates(unnamed, option, reading.noun))
     content: dict[str, object] = {
@@ -103,16 +101,20 @@ def compose(reading: Reading, *, name: str, lenient: bool = False) -> Draft:
         "table": table().edition,
         "why": f"Imported from a {reading.noun}; each rule names its lines.",
         "options": sorted(each.value for each in options),
-        "unlisted": {"standard": "remove" if reading.unlisted_line else "keep-clean"},
+        "unlisted": {"standard": "remove" if strict else "keep-clean"},
         "rules": rules,
     }
     text = _HEAD.format(noun=reading.noun) + _not_imported(reading, lenient=lenient)
     text += yaml.safe_dump(content, sort_keys=False, width=98, default_flow_style=None)
     profile = _loaded(text, name, statements)
-    remarks = [*reading.remarks, *_weakened(profile, statements), *_about_dates(statements, option)]
-    return Draft(
-        text=text, profile=profile, remarks=tuple(sorted(remarks, key=lambda each: each.line))
-    )
+    remarks = [
+        *reading.remarks,
+        *weakened(profile, statements),
+        *about_dates(statements, option),
+        *about_names(statements),
+    ]
+    remarks.sort(key=lambda each: each.line)
+    return Draft(text=text, profile=profile, remarks=tuple(remarks))
 
 
 def instead_of(refusal: Refusal) -> tuple[Statement, ...]:
@@ -145,48 +147,6 @@ def _with_removals(reading: Reading) -> tuple[Statement, ...]:
     ]
     both = [*(each for each in kept if each.tags or each.mask), *instead.values()]
     return tuple(sorted(both, key=lambda each: each.line))
-
-
-def _dates_option(statements: Sequence[Statement]) -> Option | None:
-    """Option that says truly what becomes of dates; (0028,0303) is written from it."""
-    moved = any(each.meaning.action is Action.SHIFT for each in statements)
-    if moved:
-        return Option.RETAIN_MODIFIED_DATES
-    kept = [tag for each in statements if each.meaning.action is Action.KEEP for tag in each.tags]
-    full = [tag for tag in kept if _grants(Option.RETAIN_FULL_DATES, tag)]
-    return Option.RETAIN_FULL_DATES if any(vrs_of(tag) & DATES for tag in full) else None
-
-
-def _time_with_shift(statement: Statement) -> Statement:
-    """Say of a time of day that stays beside moved dates what PS3.15 calls that: modified."""
-    times = all(
-        _grants(Option.RETAIN_MODIFIED_DATES, t) and vrs_of(t) == {"TM"} for t in statement.tags
-    )
-    if statement.meaning.action is Action.KEEP and statement.tags and times:
-        return replace(statement, meaning=Meaning(action=Action.SHIFT))
-    return statement
-
-
-def _grants(option: Option, tag: int) -> bool:
-    row = table().row(tag)
-    return row is not None and option in row.options
-
-
-def _unnamed_dates(statements: Sequence[Statement], option: Option | None) -> list[int]:
-    """Attributes that the option would let pass though no line names them."""
-    if option is None:
-        return []
-    named = {tag for each in statements for tag in each.tags}
-    masks = [each.mask for each in statements if each.mask]
-    return sorted(
-        tag
-        for tag, row in table().rows.items()
-        if option in row.options
-        and tag not in named
-        and not any(matches(mask, tag) for mask in masks)
-        and basic().naming_rule(tag) is None
-        and not always_goes(tag)
-    )
 
 
 def _rest_of_dates(tags: Sequence[int], option: Option, noun: str) -> dict[str, object]:
@@ -229,9 +189,18 @@ def _rule(group: Sequence[Statement], noun: str) -> dict[str, object]:
     return rule | {"why": f"Imported from {noun}: {group[0].said}{how}."}
 
 
+def _changes_all(reading: Reading) -> bool:
+    return any(each.is_about_all for each in reading.refusals)
+
+
 def _not_imported(reading: Reading, *, lenient: bool) -> str:
+    """Name in comments the refused lines that have become no rule."""
     left = [each for each in reading.refusals if lenient and not instead_of(each)]
-    return "".join(f"# Not imported: line {r.line}, {r.about}: {r.reason}.\n" for r in left)
+    return "".join(
+        f"# Not imported: line {r.line}, {r.about or r.said}: {r.reason}."
+        f"{' What no line names is removed.' if r.is_about_all else ''}\n"
+        for r in left
+    )
 
 
 def _loaded(text: str, name: str, statements: Sequence[Statement]) -> Profile:
@@ -247,38 +216,3 @@ def _loaded(text: str, name: str, statements: Sequence[Statement]) -> Profile:
             if rule is None or (rule.action, rule.value) != meant:
                 raise ProfileInvalid(f"line {each.line}: {name_of(tag)} was not written as meant")
     return profile
-
-
-def _weakened(profile: Profile, statements: Sequence[Statement]) -> list[Remark]:
-    """Name every line that lets more pass than PS3.15 allows, and what that costs."""
-    by_tag = {tag: each for each in statements for tag in each.tags}
-    masks = [each for each in statements if each.mask]
-    weak: dict[Statement, list[int]] = {}
-    for tag in sorted({*table().rows, *by_tag}):
-        if explain(profile, tag, MRImageStorage).departs:
-            covering = [each for each in masks if matches(each.mask, tag)]
-            source = by_tag.get(tag) or next(reversed(covering), None)
-            if source is not None:
-                weak.setdefault(source, []).append(tag)
-    return [_weak_line(each, tags) for each, tags in weak.items()]
-
-
-def _weak_line(statement: Statement, tags: Sequence[int]) -> Remark:
-    names = ", ".join(name_of(tag) for tag in tags[:_NAMED])
-    if len(tags) > _NAMED:
-        names += f" and {len(tags) - _NAMED} more"
-    verb = _VERB.get(statement.meaning.action, "lets pass a part of")
-    text = f"{verb} {names}, which PS3.15 removes or replaces: drops the claim 113100"
-    return Remark(line=statement.line, text=text)
-
-
-def _about_dates(statements: Sequence[Statement], option: Option | None) -> list[Remark]:
-    if option is not Option.RETAIN_FULL_DATES:
-        return []
-    line = next(
-        each.line
-        for each in statements
-        if each.meaning.action is Action.KEEP and any(vrs_of(tag) & DATES for tag in each.tags)
-    )
-    text = "dates of the examination stay as they are: the profile claims 113106, full dates"
-    return [Remark(line=line, text=text)]

@@ -111,12 +111,13 @@ class _Headers:
     def _everything(self, command: Command) -> None:
         """Take REMOVE ALL, and REMOVE except:, for the word on what no line names."""
         if command.action != "REMOVE" or command.value:
-            self._refuse(command, "of all attributes only REMOVE can be said, without condition")
+            reason = "of all attributes only REMOVE can be said, without condition"
+            self._refuse(command, reason, is_about_all=command.action != "KEEP")
             return
         if command.target.lower() != EVERYTHING:
             tags = tags_of(command.target)
             if isinstance(tags, str):
-                self._refuse(command, tags)
+                self._refuse(command, tags, is_about_all=True)
                 return
             said = (command, Meaning(action=Action.KEEP))
             self.excepted |= {tag: said for tag in tags if not hindrance(tag, said[1])}
@@ -188,10 +189,23 @@ class _Headers:
             last = (command, meaning)
         return last or kept
 
-    def _refuse(self, command: Command, reason: str, tags: tuple[int, ...] = ()) -> None:
-        about = name_of(tags[0]) if len(tags) == 1 else ""
+    def _refuse(
+        self,
+        command: Command,
+        reason: str,
+        tags: tuple[int, ...] = (),
+        *,
+        is_about_all: bool = False,
+    ) -> None:
         self.refusals.append(
-            Refusal(line=command.line, about=about, said=command.said, reason=reason, tags=tags)
+            Refusal(
+                line=command.line,
+                about=name_of(tags[0]) if len(tags) == 1 else "",
+                said=command.said,
+                reason=reason,
+                tags=tags,
+                is_about_all=is_about_all,
+            )
         )
 
     def _remark(self, command: Command, about: str, text: str) -> None:

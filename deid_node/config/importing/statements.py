@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from deid_node.headers.confidentiality import matches
+
 if TYPE_CHECKING:
     from deid_node.headers.confidentiality import Option
     from deid_node.headers.profile import Action
@@ -61,6 +63,10 @@ class Statement:
     mask: str = ""
     meaning: Meaning
 
+    def covers(self, tag: int) -> bool:
+        """Whether the line names a tag, or its mask matches it."""
+        return tag in self.tags or (bool(self.mask) and matches(self.mask, tag))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -78,6 +84,8 @@ class Refusal:
         Why not; ends in what to write instead where there is something.
     tags
         The attributes it is about, if they are known.
+    is_about_all
+        Whether it changes what no other line names.
     """
 
     line: int
@@ -85,6 +93,7 @@ class Refusal:
     said: str
     reason: str
     tags: tuple[int, ...] = ()
+    is_about_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
