@@ -41,7 +41,7 @@ LenientOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the file that --out names.")]
 
 
-def import_profile(  # noqa: PLR0913 - one for each option
+def import_profile(
     file: FileArgument,
     format: FormatOption = None,  # noqa: A002 - the option's name
     name: NameOption = None,
