@@ -334,7 +334,10 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
         return Decision(action=Action.KEEP, authority="unlisted")  # whatever a rule says of OW
     rule = level.profile.vr_rule(vr)
     if rule is not None:
-        return _by_rule(rule, None, level.profile.options)
+        found = _by_rule(rule, None, level.profile.options)
+        # Whoever wrote the rule thought of no attribute in particular, so Types still count.
+        gone = found.action is Action.REMOVE
+        return replace(found, action=_basic("X/Z/D", kind)) if gone else found
     if level.retained is not None and tag in codes.ATTRIBUTES:
         return Decision(action=Action.KEEP, authority="unlisted", option=level.retained)
     asked = level.section.demanded | level.section.conditional
