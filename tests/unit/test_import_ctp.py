@@ -341,6 +341,7 @@ def test_every_rule_names_the_lines_it_comes_from() -> None:
         int(word.strip(",")) for rule in written for word in rule.why.split() if word[0].isdigit()
     ]
     assert sorted(named) == sorted(each.line for each in found.statements)
+    assert max(len(rule.tags) for rule in written) == 12
     assert all(len(rule.tags) == rule.why.count(",") + 1 for rule in written)
 
 
@@ -401,6 +402,7 @@ def test_a_script_of_the_rsna_anonymizer_is_read_its_way() -> None:
         (b"<?xml version='1.0' encoding='utf-16'?><script/>", "encod"),
         (b"<?xml version='1.0' encoding='shift_jis'?><script/>", "encod"),
         (b"<?xml version='1.0' encoding='nothing'?><script/>", "encod"),
+        (b"<?xml version='1.0' encoding='windows-1252'?><script/>", "neither UTF-8 nor"),
         ("<script/>".encode("utf-16"), "neither UTF-8 nor"),
         (b"<script>\xff</script>", "not well-formed"),
         (b"<script>" + b" " * MOST_BYTES + b"</script>", "longer than"),

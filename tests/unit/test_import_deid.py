@@ -14,7 +14,6 @@ from deid_node.config.importing.deid import read_deid
 from deid_node.config.importing.read import format_of, read_foreign
 from deid_node.config.importing.statements import MOST_BYTES, Reading
 from deid_node.errors import ForeignProfileUnreadable
-from deid_node.headers.confidentiality import Option
 from deid_node.headers.profile import Action
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import scrub
