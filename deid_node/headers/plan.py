@@ -178,13 +178,16 @@ def explain(profile: Profile, where: int | Sequence[int], sop_class_uid: str) ->
     """
     *above, tag = (where,) if isinstance(where, int) else where
     level = plan(profile, sop_class_uid)
+    section = level.section
+    gone: Decision | None = None
     for depth, sequence in enumerate(above, start=1):
         decision = _private(sequence) or level.decision(sequence, "SQ")
-        if decision.action in {Action.REMOVE, Action.EMPTY}:
-            return replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
-        level = level.below(sequence)
+        if gone is None and decision.action in {Action.REMOVE, Action.EMPTY}:
+            gone = replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
+        level, section = level.below(sequence), section.below(sequence)
     vr = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
-    return _private(tag) or level.decision(tag, vr)
+    decision = gone or _private(tag) or level.decision(tag, vr)
+    return replace(decision, type=section.type_of(tag), demanded=tag in section.demanded)
 
 
 def _private(tag: int) -> Decision | None:
