@@ -11,6 +11,7 @@ from deid_node.config.profile_mistakes import check_profile
 from deid_node.config.profile_schema import sop_class_uid
 from deid_node.errors import ProfileInvalid
 from deid_node.headers.paths import mask_of, path_mask
+from deid_node.headers.plan import NO_PIXEL_CLEANER
 from deid_node.headers.profile import Option, Patients, Profile, Rule, SafePrivate, Unlisted
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _load(name_or_path: str | Path, folders: Sequence[Path], children: tuple[Pat
     merged = _merged(found, checked, path, parent)
     if merged.options >= _BOTH:
         raise ProfileInvalid(f"{path.name}: dates are either retained in full or modified")
+    if Option.CLEAN_PIXEL_DATA in merged.options:
+        raise ProfileInvalid(f"{path.name}: {NO_PIXEL_CLEANER}")
     return merged
 
 

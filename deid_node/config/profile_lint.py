@@ -158,7 +158,9 @@ def _idle_options(profile: Profile, checked: Checked) -> Iterator[Mistake]:
     for number, option in enumerate(checked.content.options if checked.content else ()):
         if option in _OF_THE_PIXELS or _has_effect(profile, option):
             continue
-        message = f"{option.value} changes nothing: {_why_idle(option)}"
+        message = (
+            f"{option.value} changes nothing: rules or stricter options settle all that it grants"
+        )
         yield _at(checked, "options", number, message=message)
 
 
@@ -171,9 +173,3 @@ def _has_effect(profile: Profile, option: Option) -> bool:
 def _outcome(profile: Profile, tag: int) -> tuple[object, ...]:
     found = explain(profile, tag, MRImageStorage)
     return found.action, found.option, found.departs
-
-
-def _why_idle(option: Option) -> str:
-    if option is Option.CLEAN_PIXEL_DATA:
-        return "text in pixels is not looked for"
-    return "rules or stricter options settle all that it grants"

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement, empty_value_for_VR
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from deid_node.dicom.uids import ENCAPSULATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView
@@ -37,6 +39,8 @@ _META_GROUP: Final = b"\2\0"
 _META: Final = 132
 """Where the file meta information begins: behind preamble and prefix, PS3.10 section 7.1."""
 _TRANSFER_SYNTAX: Final = 0x00020010
+
+_NOWHERE: Final = (0, 0, 0)
 
 _short = struct.Struct("<HH2sH").unpack_from
 _long = struct.Struct("<I").unpack_from
@@ -102,6 +106,16 @@ class Level:
             is_little_endian=True,
         )
 
+    def whole(self, tag: int) -> bytes:
+        """Bytes of an element, from its tag to the end of its value."""
+        start, _, stop = self.spans[tag]
+        return self.source[start:stop]
+
+    def value(self, tag: int) -> bytes:
+        """Bytes of a value; none if the element is not there."""
+        _, at, stop = self.spans.get(tag, _NOWHERE)
+        return self.source[at:stop]
+
     def _head(self, start: int, at: int) -> tuple[str | None, int]:
         """VR and length field of an element."""
         if self.implicit:
@@ -132,6 +146,10 @@ class Items:
     implicit: bool
     start: int
     stop: int
+
+    def __bool__(self) -> bool:
+        """Whether there is an item."""
+        return self.start < self.stop and _item_head(self.source, self.start)[0] == _ITEM
 
     def levels(self) -> tuple[Level, ...]:
         """Read every item.
@@ -185,15 +203,14 @@ def read_part10(content: bytes) -> Part10:
     """
     if content[128:_META] != b"DICM":
         raise Unsuited
-    meta, start = _meta(content)
-    syntax = UID(meta)
+    syntax, start = _meta(content)
     implicit = syntax == ImplicitVRLittleEndian
-    if not (implicit or syntax == ExplicitVRLittleEndian or _is_encapsulated(syntax)):
+    if not (implicit or syntax == ExplicitVRLittleEndian or syntax in ENCAPSULATED):
         raise Unsuited
     if implicit and content[start + 4 : start + 6].isupper():  # VRs where none belong
         raise Unsuited
     dataset, _ = read_level(content, start, len(content), implicit=implicit)
-    return Part10(transfer_syntax_uid=meta, dataset=dataset)
+    return Part10(transfer_syntax_uid=syntax, dataset=dataset)
 
 
 def read_level(
@@ -232,9 +249,7 @@ def read_level(
         if tag <= before or tag >> 16 == _ITEM_GROUP:
             raise Unsuited
         end = value + length
-        if length % 2:
-            if length != _UNDEFINED:
-                raise Unsuited
+        if length == _UNDEFINED:
             end = _end_of(source, tag, value, stop, implicit=implicit, vr=vr)
         spans[tag] = (at, value, end)
         before, at = tag, end
@@ -308,10 +323,6 @@ def _meta(content: bytes) -> tuple[str, int]:
     if not syntax:
         raise Unsuited
     return syntax, at
-
-
-def _is_encapsulated(syntax: UID) -> bool:
-    return syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated
 
 
 def _is_sequence(tag: int) -> bool:

@@ -90,6 +90,11 @@ def with_head(tag: int, vr: str, value: bytes) -> bytes:
     return _head(tag >> 16, tag & 0xFFFF, written, len(value)) + value
 
 
+def is_empty(written: bytes) -> bool:
+    """Whether a written element has no value."""
+    return len(written) == (12 if written[4:6] in LONG_VRS else 8)
+
+
 def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
     """Write preamble, prefix and file meta information of our own, PS3.10 section 7.1."""
     meta = b"".join(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from deid_node.headers import actions, codes, reading, text
+from deid_node.headers import actions, codes, content, reading, text
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.plan import CHARACTER_SET, PIXELS, Decision, Level, name_of, plan
 from deid_node.headers.private import block_of, is_creator, safe_elements
@@ -20,7 +20,7 @@ from deid_node.headers.profile import Action, Profile
 from deid_node.headers.values import Subject, Values, changed, dummy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
@@ -130,6 +130,11 @@ def listed(counts: Mapping[DeedKey, int]) -> tuple[Deed, ...]:
     )
 
 
+def kept_keywords(deeds: Iterable[Deed]) -> frozenset[str]:
+    """Name the attributes that a profile kept as they were."""
+    return frozenset(deed.keyword for deed in deeds if deed.action is Action.KEEP)
+
+
 class LevelScrub(ABC, Generic[Made]):
     """The work on datasets of one subject under one profile.
 
@@ -193,6 +198,10 @@ class LevelScrub(ABC, Generic[Made]):
     def _sequence(self, tag: int, items: list[dict[int, Made]]) -> Made:
         """Make a sequence."""
 
+    @abstractmethod
+    def _is_empty(self, made: Made) -> bool:
+        """Whether an element that was made has no value."""
+
     def _patient(self, made: Collection[int]) -> dict[int, Made]:
         """Pseudonyms that the source had no element for."""
         return {
@@ -239,12 +248,12 @@ class LevelScrub(ABC, Generic[Made]):
         }
 
     def _private(self, source: Source, path: tuple[int, ...], vr: str | None) -> Made | None:
+        creator = is_creator(path[-1])
+        decision = Decision(action=Action.KEEP, authority="table") if creator else _SAFE_PRIVATE
         values = None
         if vr is not None:
-            creator = is_creator(path[-1])
-            decision = Decision(action=Action.KEEP, authority="table") if creator else _SAFE_PRIVATE
             values = changed(source.get_item(path[-1]), vr, "ascii", decision, self._subject)
-        return self._made(path, vr or "UN", values, _GONE if values is None else _SAFE_PRIVATE)
+        return self._made(path, vr or "UN", values, _GONE if values is None else decision)
 
     def _standard(
         self, source: Source, path: tuple[int, ...], level: Level, codec: str | None
@@ -298,9 +307,24 @@ class LevelScrub(ABC, Generic[Made]):
             if codes.is_coded(source) and not self._code(source, codec):
                 continue
             target = self._level(source, level, codec)
-            if not _is_broken(source, target, level) and (len(target) or not len(source)):
+            if not self._is_broken(source, target, level) and (len(target) or not len(source)):
                 kept.append(target)
         return kept
+
+    def _is_broken(self, source: Source, target: dict[int, Made], level: Level) -> bool:
+        """Whether an item lost an attribute that it must have, or what it means something by.
+
+        An item of functional groups is none the worse for one group less: which groups it
+        holds is optional (PS3.3 C.7.6.16), though each one's row says Type 1.
+        """
+        if level.path[-1] in _FUNCTIONAL_GROUPS:
+            return False
+        return content.is_bereft(
+            source, lambda tag: tag in target and not self._is_empty(target[tag])
+        ) or any(
+            tag in source and tag not in target and level.section.type_of(tag) == "1"
+            for tag in level.section.demanded
+        )
 
     def _made(
         self, path: tuple[int, ...], vr: str, values: Values | None, decision: Decision
@@ -317,17 +341,3 @@ class LevelScrub(ABC, Generic[Made]):
             return
         option = None if gone else decision.option
         self._counts[path, action, option, decision.departs and not gone] += 1
-
-
-def _is_broken(source: Source, target: Collection[int], level: Level) -> bool:
-    """Whether an item lost an attribute that it must have.
-
-    An item of functional groups is none the worse for one group less: which groups it
-    holds is optional (PS3.3 C.7.6.16), though each one's row says Type 1.
-    """
-    if level.path[-1] in _FUNCTIONAL_GROUPS:
-        return False
-    return any(
-        tag in source and tag not in target and level.section.type_of(tag) == "1"
-        for tag in level.section.demanded
-    )

@@ -140,7 +140,7 @@ def numbers(element: Element, vr: str) -> tuple[float, ...] | None:
     where numbers belong, UTF-16 too), or if an attribute tag is none of the dictionary's.
     """
     values = _numbers(element, vr)
-    if values is None or (len(values) > 1 and _single(int(element.tag))):
+    if values is None or (len(values) > 1 and single(int(element.tag))):
         return None
     if vr == "AT" and not all(dictionary_has_tag(int(tag)) for tag in values):
         return None
@@ -155,7 +155,7 @@ def _numbers(element: Element, vr: str) -> tuple[float, ...] | None:
         return values if len(values) == len(found) else None
     form = _NUMBER_FORMATS[vr]
     size = 4 if vr == "AT" else struct.calcsize(form)
-    if len(raw) % size or _LETTERS.fullmatch(raw.replace(b"\0", b"")):
+    if len(raw) % size or looks_like_text(raw):
         return None
     endian = "<" if getattr(element, "is_little_endian", True) else ">"
     unpacked = struct.unpack(f"{endian}{len(raw) // struct.calcsize(form)}{form}", raw)
@@ -164,8 +164,13 @@ def _numbers(element: Element, vr: str) -> tuple[float, ...] | None:
     return unpacked
 
 
+def looks_like_text(raw: bytes) -> bool:
+    """Whether the bytes of a number are letters, UTF-16 too."""
+    return _LETTERS.fullmatch(raw.replace(b"\0", b"")) is not None
+
+
 @lru_cache(maxsize=4096)
-def _single(tag: int) -> bool:
+def single(tag: int) -> bool:
     """Whether the dictionary allows one value only."""
     return dictionary_has_tag(tag) and dictionary_VM(tag) == "1"
 

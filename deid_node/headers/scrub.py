@@ -79,6 +79,9 @@ class _DatasetScrub(LevelScrub[DataElement]):
     def _sequence(self, tag: int, items: list[dict[int, DataElement]]) -> DataElement:
         return DataElement(tag, "SQ", Sequence([_dataset(each) for each in items]))
 
+    def _is_empty(self, made: DataElement) -> bool:
+        return made.is_empty
+
 
 def _dataset(made: dict[int, DataElement]) -> Dataset:
     dataset = Dataset()

@@ -58,7 +58,7 @@ def test_the_method_names_program_profile_and_edition() -> None:
 
     assert list(output.DeidentificationMethod) == [
         "deid-node",
-        "profile research-mr 1",
+        "profile research-mr 2",
         "PS3.15 2024e",
         "recipe abc123",
     ]
