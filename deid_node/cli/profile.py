@@ -149,6 +149,19 @@ def diff(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of profile files, for editors.
+
+    Example: deid-node profile schema > profile.schema.json
+    """
+    import json as json_text
+
+    from deid_node.config.profile_schema import json_schema
+
+    say(json_text.dumps(json_schema(), indent=2))
+
+
+@app.command()
 def lint(
     file: Annotated[Path, typer.Argument(help="A profile file.")], *, json: JsonOption = False
 ) -> int:

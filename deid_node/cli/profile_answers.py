@@ -71,6 +71,7 @@ def authority_of(decision: Decision, path: tuple[int, ...], profile: Profile) ->
         "unknown": "the dictionary does not know it",
         "closed": f"a sequence opened by {decision.origin} for another attribute in it",
         "private": "private: stays by safe_private alone, if its value is a number or known code",
+        "code": "coded entry: it stays if the standard knows the code, with its own meaning",
         "rule": f"rule of {decision.origin}" if decision.origin else "rule",
     }
     if decision.authority != "table":

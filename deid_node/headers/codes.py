@@ -23,6 +23,8 @@ CODE_VALUES: Final = frozenset({0x00080100, 0x00080119, 0x00080120})
 """Code Value, Long Code Value and URN Code Value."""
 CODING_SCHEME: Final = 0x00080102
 CODE_MEANING: Final = 0x00080104
+CODED_ENTRY: Final = CODE_VALUES | {CODING_SCHEME, CODE_MEANING}
+"""What the standard's own dictionary settles in an item that is a coded entry."""
 
 _CONCEPTS = cast("dict[str, dict[str, dict[str, tuple[str, list[int]]]]]", _concepts)
 _LONGEST_MEANING: Final = 64

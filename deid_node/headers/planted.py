@@ -226,11 +226,16 @@ class _Planter:
         return f"QZVEX{letters}" if vr in {"AE", "CS", "PN", *_TEXT, *_BYTES} else None
 
     def _unknown(self, dataset: Dataset) -> None:
-        """Plant in private, unknown and retired elements, and where groups repeat."""
+        """Plant in private, unknown and retired elements, and where groups repeat.
+
+        One private element holds a number that research needs.
+        """
         for creator, group, element in _CREATORS:
             block = dataset.private_block(group, creator, create=True)
             for low, vr in ((element, "CS"), (0xF0, "LO"), (0xF1, "OB")):
                 self._put(dataset, (block.get_tag(low),), vr)
+        number = dataset.private_block(0x0019, "SIEMENS MR HEADER")
+        number.add_new(0x0C, "IS", "1000")
         for tag, vr in _STRUCTURES:
             if tag not in dataset:
                 self._put(dataset, (tag,), vr)
