@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import build_profiles
 import pytest
@@ -11,6 +11,9 @@ import yaml
 from deid_node.config.profile_file import shipped_profiles
 from deid_node.config.profile_schema import json_schema
 from deid_node.headers.profile import Action, Option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILES = sorted(shipped_profiles().glob("*.yaml"))
 
