@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from deid_node.dicom.uids import ENCAPSULATED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView
+    from collections.abc import Collection, Iterator, KeysView, Mapping
 
 LONG_VRS: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -211,6 +211,12 @@ def read_part10(content: bytes) -> Part10:
         raise Unsuited
     dataset, _ = read_level(content, start, len(content), implicit=implicit)
     return Part10(transfer_syntax_uid=syntax, dataset=dataset)
+
+
+def read_elements(elements: Mapping[int, bytes], tags: Collection[int]) -> Level:
+    """Read some of the elements that were written as Explicit VR Little Endian."""
+    content = b"".join([elements[tag] for tag in sorted(tags) if tag in elements])
+    return read_level(content, 0, len(content), implicit=False)[0]
 
 
 def read_level(

@@ -186,6 +186,10 @@ class LevelScrub(ABC, Generic[Made]):
         """List what was done since this object was made."""
         return listed(self._counts)
 
+    def days(self, deeds: Iterable[Deed]) -> int:
+        """Whole days that dates were moved by; 0 if none was."""
+        return self._subject.days if any(d.action is Action.SHIFT for d in deeds) else 0
+
     @abstractmethod
     def _element(self, tag: int, vr: str, values: Values) -> Made:
         """Make an element that is no sequence."""

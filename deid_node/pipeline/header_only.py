@@ -13,7 +13,7 @@ from deid_node import __version__
 from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
 from deid_node.dicom.uids import sop_class_name, written_syntax
-from deid_node.dicom.wire import Unsuited, read_part10
+from deid_node.dicom.wire import Unsuited, read_elements, read_part10
 from deid_node.dicom.wire_out import file_head
 from deid_node.errors import (
     BurnedInAnnotation,
@@ -26,12 +26,14 @@ from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
 from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
+from deid_node.pipeline.linkage import LINKED, linkage_of
 
 if TYPE_CHECKING:
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
     from deid_node.headers.scrub import Deed
+    from deid_node.pipeline.linkage import Linkage
 
 NODE: Final = f"deid-node {__version__}"
 SOP_CLASS_UID: Final = 0x00080016
@@ -53,12 +55,15 @@ class ScrubbedInstance:
         Codes of CID 7050 that the deeds bear out.
     kept
         Keywords of attributes that the profile kept as they were.
+    linkage
+        Old and new identifiers; never to be shown.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
     kept: frozenset[str]
+    linkage: Linkage
 
 
 class HeaderScrubber:
@@ -123,6 +128,7 @@ class HeaderScrubber:
             deeds=spliced.account.deeds,
             codes=spliced.account.codes,
             kept=spliced.account.kept,
+            linkage=linkage_of(file.dataset, read_elements(elements, LINKED), days=spliced.days),
         )
 
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
@@ -142,6 +148,7 @@ class HeaderScrubber:
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
             kept=kept_keywords(scrubbed.deeds),
+            linkage=linkage_of(source, declared, days=scrubbed.days),
         )
 
     def _screen(self, source: Source) -> None:

@@ -195,11 +195,11 @@ def test_a_file_becomes_a_profile_on_top_of_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_searched_before_the_shipped_profiles(tmp_path: Path) -> None:
-    ours = GOOD.replace("extends: basic", "").replace("mine", "research-mr")
-    file(tmp_path, ours.replace("version: 2", "version: 77"), "research-mr")
+    other = GOOD.replace("extends: basic", "").replace("mine", "research-mr")
+    file(tmp_path, other.replace("version: 2", "version: 99"), "research-mr")
 
-    assert load_profile("research-mr", folders=[tmp_path]).version == 77
-    assert load_profile("research-mr").version != 77
+    assert load_profile("research-mr", folders=[tmp_path]).version == 99
+    assert load_profile("research-mr").version != 99
 
 
 @pytest.mark.parametrize(
