@@ -144,6 +144,11 @@ def test_diff_of_a_profile_and_itself_is_empty(capfd: pytest.CaptureFixture[str]
     assert "alike" in capfd.readouterr().out
 
 
+def test_schema_prints_what_editors_read(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("profile", "schema") == 0
+    assert "safe_private" in json.loads(capfd.readouterr().out)["properties"]
+
+
 def test_lint_names_all_mistakes_and_exits_78(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
