@@ -26,6 +26,8 @@ CODING_SCHEME_VERSION: Final = 0x00080103
 CODE_MEANING: Final = 0x00080104
 ATTRIBUTES: Final = CODE_VALUES | {CODING_SCHEME, CODING_SCHEME_VERSION, CODE_MEANING}
 """What a coded entry is made of, PS3.3 Table 8.8-1."""
+CODED_ENTRY: Final = CODE_VALUES | {CODING_SCHEME, CODE_MEANING}
+"""What the standard's own dictionary settles in an item that is a coded entry."""
 
 _CONCEPTS = cast("dict[str, dict[str, dict[str, tuple[str, list[int]]]]]", _concepts)
 _LONGEST_MEANING: Final = 64
