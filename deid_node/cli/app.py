@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 from typer import Typer
 
-from deid_node.cli import admin, config, deface, profile, send, serve
+from deid_node.cli import admin, config, deface, profile, send, serve, verify
 from deid_node.cli.output import complain
 from deid_node.errors import DeidNodeError
 
@@ -29,7 +29,15 @@ app = Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve.serve, send.send, deface.deface, admin.init, admin.status, admin.echo):
+for verb in (
+    serve.serve,
+    send.send,
+    deface.deface,
+    verify.verify,
+    admin.init,
+    admin.status,
+    admin.echo,
+):
     app.command(rich_help_panel="Verbs")(verb)
 app.command(rich_help_panel="Verbs")(admin.version)
 app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
