@@ -19,6 +19,7 @@ from pydantic import (
 from pydicom.datadict import tag_for_keyword
 
 from deid_node.errors import ProfileInvalid
+from deid_node.headers.plan import NO_PIXEL_CLEANER
 from deid_node.headers.profile import Action, Option, Profile, Rule, SafePrivate, Unlisted
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ def _load(name_or_path: str | Path, folders: Sequence[Path], children: tuple[Pat
     both = {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES}
     if both <= merged.options:
         raise ProfileInvalid(f"{path.name}: dates are either retained in full or modified")
+    if Option.CLEAN_PIXEL_DATA in merged.options:
+        raise ProfileInvalid(f"{path.name}: {NO_PIXEL_CLEANER}")
     return merged
 
 

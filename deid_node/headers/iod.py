@@ -12,6 +12,9 @@ from typing import Any, Final
 
 from deid_node.headers.confidentiality import packaged
 
+_CONTENT: Final = 0x0040A730
+"""Content Sequence: content items nest in themselves (PS3.3 C.17.3), the tables stop at one."""
+
 _STRICTNESS: Final = ("1", "1C", "2", "2C", "3")
 
 Group = Mapping[int, tuple[str, int | None]]
@@ -37,7 +40,8 @@ class Section:
 
     def below(self, tag: int) -> Section:
         """Attributes in the items of a sequence; empty if the IOD has no such sequence."""
-        return _section(tuple((group, "M") for group in self._below.get(tag, ())))
+        groups = tuple(self._below.get(tag, ()))
+        return _section(tuple((group, "M") for group in groups), tag == _CONTENT)
 
     def type_of(self, tag: int) -> str | None:
         """Type of an attribute at this level; None if the IOD does not have it here."""
@@ -53,7 +57,7 @@ def section_of(sop_class_uid: str) -> Section:
 
 
 @lru_cache(maxsize=4096)
-def _section(members: tuple[tuple[int, str], ...]) -> Section:
+def _section(members: tuple[tuple[int, str], ...], nests: bool = False) -> Section:  # noqa: FBT001, FBT002 - private
     types: dict[int, str] = {}
     demanded: set[int] = set()
     below: dict[int, set[int]] = {}
@@ -64,6 +68,9 @@ def _section(members: tuple[tuple[int, str], ...]) -> Section:
                 demanded.add(tag)
             if inside is not None:
                 below.setdefault(tag, set()).add(inside)
+    if nests and members:
+        types.setdefault(_CONTENT, "1C")
+        below.setdefault(_CONTENT, {number for number, _ in members})
     return Section(
         types=types,
         demanded=frozenset(demanded),

@@ -43,7 +43,12 @@ _GONE: Final = frozenset(
         "EncapsulatedDocument",
         "EncryptedAttributesSequence",
         "OriginalAttributesSequence",
+        "ModifiedAttributesSequence",
+        "PrivateDataElementCharacteristicsSequence",
     )
+)
+NO_PIXEL_CLEANER: Final = (
+    "clean-pixel-data: this version cannot clean pixel data; take the option out of the profile"
 )
 _WEAKENING: Final = frozenset({Action.KEEP, Action.CLEAN, Action.SHIFT, Action.CAP_AGE})
 
@@ -126,8 +131,11 @@ def plan(profile: Profile, sop_class_uid: str) -> Level:
     Raises
     ------
     ProfileInvalid
-        If the profile was written for an edition of the table that is not shipped.
+        If the profile was written for an edition of the table that is not shipped, or asks
+        for pixel data to be cleaned.
     """
+    if Option.CLEAN_PIXEL_DATA in profile.options:
+        raise ProfileInvalid(f"profile {profile.name}: {NO_PIXEL_CLEANER}")
     if profile.edition != table().edition:
         raise ProfileInvalid(
             f"profile {profile.name} asks for edition {profile.edition} of Table E.1-1, "
@@ -170,8 +178,8 @@ def _must_go(tag: int) -> bool:
 
     Command, meta and directory groups, group lengths, curves (50xx) and overlays (60xx),
     icons, encapsulated documents, MAC parameters and digital signatures (no longer true of
-    the new bytes), Encrypted and Original Attributes, trailing padding. Private
-    attributes are settled apart; the character set and the declarations of an earlier
+    the new bytes), Encrypted, Original and Modified Attributes, the sender's word on private
+    blocks (`headers.private`), trailing padding. Private attributes are settled apart; the character set and the declarations of an earlier
     de-identification are written anew.
     """
     group, element = tag >> 16, tag & 0xFFFF
@@ -203,7 +211,10 @@ def _by_table(row: Row, level: Level, tag: int, vr: str) -> Decision:
     options = level.profile.options
     granted = [(option, code) for option, code in row.options.items() if option in options]
     if not granted:
-        return Decision(action=_basic(row.basic, level.section.type_of(tag)), authority="table")
+        action = _basic(row.basic, level.section.type_of(tag))
+        if action is Action.DUMMY and vr == "SQ" and "C" in row.options.values():
+            action = Action.REMOVE  # reports and graphics: no rows say what a dummy of them is
+        return Decision(action=action, authority="table")
     # Of two options that grant the same attribute the stricter decides: C before K.
     option, code = min(granted, key=itemgetter(1))
     action = Action.KEEP if code == "K" else _cleaned(vr)
@@ -217,10 +228,14 @@ def _cleaned(vr: str) -> Action:
 def _basic(code: str, kind: str | None) -> Action:
     """Settle a code of the basic column by the Type of the attribute.
 
-    The star of ``X/Z/U*`` says that the UIDs inside are replaced.
+    The star of ``X/Z/U*`` says that the UIDs inside are replaced. It is taken wherever the
+    IOD wants the sequence: one that is emptied leaves Referenced Series Sequence, Type 1C,
+    telling of references that are no longer there.
     """
     letters = code.rstrip("*").split("/")
     order = {"1": "DUZX", "1C": "DUZX", "2": "ZDUX", "2C": "ZDUX"}.get(kind or "3", "XZDU")
+    if code.endswith("*") and order[0] != "X":
+        return Action.UID
     letter = min(letters, key=order.index)
     return {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}[letter]
 
@@ -237,13 +252,20 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
         return Decision(action=Action.REMOVE, authority="unlisted")
     if vr in NUMBERS or vr == "SQ":
         action = Action.KEEP
-    elif vr in {"CS", "SH", "LO", "UC"}:
+    elif vr in {"CS", "SH", "LO", "UC"} or (vr in {"ST", "LT", "UT"} and _is_cleaned(level)):
         action = Action.CLEAN
     elif vr == "UI":
         action = Action.UID
     else:  # people, dates, long text, addresses, bytes
         action = _basic("X/Z/D", kind)
     return Decision(action=action, authority="unlisted")
+
+
+def _is_cleaned(level: Level) -> bool:
+    """Whether an option cleans a sequence around a level: C of a sequence, PS3.15 E.1.1."""
+    rows = [table().row(tag) for tag in level.path]
+    codes = [row.options for row in rows if row is not None]
+    return any(code.get(option) == "C" for code in codes for option in level.profile.options)
 
 
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:

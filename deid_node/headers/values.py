@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from deid_node.headers.reading import Element
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
-_BLIND: Final = frozenset({Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.PSEUDONYM, Action.SET})
+BLIND: Final = frozenset({Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.PSEUDONYM, Action.SET})
+"""Actions that do not look at the old value."""
 
 Values = tuple[object, ...]
 """Values of an element; no value at all is the empty element."""
@@ -63,7 +64,7 @@ def changed(
         The new values; None if nothing of the old value may stay, or it is unreadable.
     """
     action = decision.action
-    if action in _BLIND and not (action is Action.DUMMY and vr == "UI"):
+    if action in BLIND and not (action is Action.DUMMY and vr == "UI"):
         return _blindly(decision, vr, subject)
     if vr in reading.STRINGS:
         return _changed_strings(element, vr, codec, action, subject)
@@ -95,7 +96,7 @@ def _kept_bytes(element: Element, decision: Decision) -> Values | None:
     )
     if not kept or not isinstance(element.value, bytes):
         return None
-    return (element.value,)
+    return (element.value + b"\0" * (len(element.value) % 2),)
 
 
 def _changed_strings(
@@ -110,11 +111,11 @@ def _changed_strings(
         return _codes(values, action, subject)
     if vr in reading.TEXT or vr in {"PN", "AE", "UR"}:
         return _words(values, vr, action, subject)
-    return actions.each(values, _change_of(vr, action, subject))
+    return actions.each(values, change_of(vr, action, subject))
 
 
-def _change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str | None]:
-    """Change of one value of a VR that has a grammar."""
+def change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str | None]:
+    """Give the change of one value of a VR that has a grammar; it gives None if it cannot."""
     days = 0 if action is Action.KEEP else subject.days
     if vr == "DA":
         return lambda date: actions.shifted_date(date, days)
