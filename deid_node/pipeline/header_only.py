@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pydicom.uid import MediaStorageDirectoryStorage
+
 from deid_node import __version__
 from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
@@ -145,7 +147,7 @@ class HeaderScrubber:
     def _screen(self, source: Source) -> None:
         """Turn away what the profile does not accept, and what names a person in its pixels."""
         sop_class_uid = "".join(strings_of(source, SOP_CLASS_UID, "UI")[:1])
-        if not section_of(sop_class_uid).types:
+        if sop_class_uid == MediaStorageDirectoryStorage or not section_of(sop_class_uid).types:
             raise SOPClassNotAccepted(
                 sop_class=sop_class_name(sop_class_uid), profile=self._profile.name
             )

@@ -43,10 +43,11 @@ _NOTHING: Final = re.compile(
     re.IGNORECASE,
 )
 _RANDOM: Final = re.compile(
-    r"[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Z0-9]*\d[A-Z0-9]{15,}",
+    r"[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Z0-9]*\d[A-Z0-9]{15,}|P[A-Z2-7]{16}",
     re.IGNORECASE,
 )
-"""Long hexadecimal, UUID, or long letters and digits: nobody writes such by hand."""
+"""Long hexadecimal, UUID, long letters and digits, and the pseudonyms of this program, of which
+one in thirty has no digit."""
 
 
 class _Row(NamedTuple):

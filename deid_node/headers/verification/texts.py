@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from deid_node.headers.verification.attributes import NUMBER_VRS
@@ -33,6 +35,9 @@ _FREE: Final = re.compile(
     rf"|(?<![\d.]){_DAY}\.?[- ]?{_NAMED}\.?[- ,]*{_YEAR}(?!\d)|\b{_NAMED}\.? {_DAY},? {_YEAR}(?!\d)",
     re.IGNORECASE,
 )
+_NAME: Final = re.compile(
+    r"[^\W\d_]{2,}\^[^\W\d_]+|\b(Dr|Prof|Mr|Mrs|Ms|Herr|Frau|Mme)\.? +[A-Z][a-zäöüß]{2,}"
+)
 LOOKS: Final = (
     ("text-date", _FREE),
     ("text-email", re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")),
@@ -53,12 +58,7 @@ LOOKS: Final = (
             r"|\b\d{5} +[A-ZÄÖÜ][a-zäöüß]{3,}|(?i:\bhttps?://|\bwww\.\w)"
         ),
     ),
-    (
-        "text-name",
-        re.compile(
-            r"[^\W\d_]{2,}\^[^\W\d_]+|\b(Dr|Prof|Mr|Mrs|Ms|Herr|Frau|Mme)\.? +[A-Z][a-zäöüß]{2,}"
-        ),
-    ),
+    ("text-name", _NAME),
     ("text-number", re.compile(r"(?<![\w.])[A-Za-z]{0,3}-?\d{6,}(?![\w.])")),
 )
 """Check, and what a text looks like that it remarks."""
@@ -81,7 +81,24 @@ def texts(file: Opened) -> Iterator[Remark]:
 
 def looks_of(text: str) -> set[str]:
     """Names of the checks that a text fails."""
-    return {check for check, pattern in LOOKS if pattern.search(text)}
+    found = {check for check, pattern in LOOKS if pattern.search(text)}
+    if "text-name" in found and not any(map(_is_named, _NAME.finditer(text))):
+        found.remove("text-name")
+    return found
+
+
+def _is_named(match: re.Match[str]) -> bool:
+    """Whether not all words are words of MR: Siemens writes ``Head^Routine``."""
+    return not set(re.findall(r"[^\W\d_]+", match[0].lower())) <= _words_of_mr()
+
+
+@lru_cache(maxsize=1)
+def _words_of_mr() -> frozenset[str]:
+    """Read the package data, by itself: nothing of the de-identifier is shared."""
+    folder = resources.files("deid_node.headers") / "data"
+    texts = [(folder / name).read_text("utf-8") for name in ("mr-words.txt", "common-words.txt")]
+    lines = [line for text in texts for line in text.splitlines() if line[:1] != "#"]
+    return frozenset(word.lower() for line in lines for word in line.split())
 
 
 def person_words(name: str) -> set[str]:
