@@ -23,6 +23,7 @@
     - ImplausibleFaceMask    hold      exit 65
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
+    - PatientNotInTable      hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
     - PeerRefusedInstance    hold      exit 65
@@ -318,6 +319,15 @@ class ResidualIdentifier(SeriesHeld):
         """
         self.keywords = keywords
         super().__init__(f"original {', '.join(keywords)} found in {n_instances} output instances")
+
+
+class PatientNotInTable(SeriesHeld):
+    """The table that names the site's patients does not have this one."""
+
+    next_step = "add the patient to the profile's table of patients and release the series"
+
+    def __init__(self) -> None:
+        super().__init__("the patient is not in the profile's table of patients")
 
 
 class DeliveryFailed(DeidNodeError):

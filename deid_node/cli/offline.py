@@ -16,6 +16,7 @@ from deid_node.config.load import recipe_from
 from deid_node.dicom.series import group_files, read_series
 from deid_node.errors import DeidNodeError, Disposition, NotDicom, OutputUnwritable
 from deid_node.node.evidence import keep_picture
+from deid_node.node.patients import with_patients_named
 from deid_node.pipeline.deidentify import STAGES, deidentify
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Offline:
         *,
         also: Callable[[DeidentifiedSeries], object] | None = None,
     ) -> None:
-        self._recipe = recipe_from(settings)
+        self._recipe = with_patients_named(recipe_from(settings))
         self._private = settings.spool.folder
         self._destination = destination
         self._also = also or (lambda _result: None)

@@ -20,7 +20,7 @@ from deid_node.headers.profile import Action, Profile
 from deid_node.headers.values import Subject, Values, changed, dummy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
@@ -130,6 +130,11 @@ def listed(counts: Mapping[DeedKey, int]) -> tuple[Deed, ...]:
     )
 
 
+def kept_keywords(deeds: Iterable[Deed]) -> frozenset[str]:
+    """Name the attributes that a profile kept as they were."""
+    return frozenset(deed.keyword for deed in deeds if deed.action is Action.KEEP)
+
+
 class LevelScrub(ABC, Generic[Made]):
     """The work on datasets of one subject under one profile.
 
@@ -151,10 +156,12 @@ class LevelScrub(ABC, Generic[Made]):
         self._plan = plan(profile, sop_class if actions.is_standard_uid(sop_class) else "")
         self._subject = Subject(
             pseudonyms=pseudonyms,
-            patient=pseudonyms.patient(identity),
-            days=pseudonyms.day_shift(identity),
+            patient=pseudonyms.patient(identity, profile.patients),
+            days=pseudonyms.day_shift(identity, profile.days),
             own=text.own_words(v for tag in OWN for v in strings_of(source, tag, "LO")),
             age_cap=profile.age_cap,
+            words=profile.words,
+            codes=profile.codes,
         )
         representation = source.get_item(_SIGNED) if _SIGNED in source else None
         self._signed = representation is not None and reading.numbers(representation, "US") == (1,)
@@ -204,10 +211,14 @@ class LevelScrub(ABC, Generic[Made]):
         }
 
     def _level(self, source: Source, level: Level, codec: str | None) -> dict[int, Made]:
-        """Work through one level; a code item is settled before the rest."""
+        """Work through one level; a code item is settled before the rest.
+
+        In a sequence that a rule opened by path, only what rules name by path stays.
+        """
         target: dict[int, Made] = {}
-        private = safe_elements(source, self._profile)
-        coded = self._code(source, codec) if level.path else {}
+        opened = level.opening is not None
+        private = {} if opened else safe_elements(source, self._profile)
+        coded = self._code(source, codec) if level.path and not opened else {}
         for tag in map(int, source.keys()):
             path = (*level.path, tag)
             if tag in coded:
@@ -228,7 +239,7 @@ class LevelScrub(ABC, Generic[Made]):
         entry = codes.coded_entry(source, codec)
         if entry is None:
             return {}
-        clean = text.cleaned(entry.given, self._subject.own)
+        clean = text.cleaned(entry.given, self._subject.own, self._subject.words)
         meaning = entry.given if entry.given and clean == entry.given else entry.meaning
         return {
             entry.tag: (entry.value,),

@@ -8,10 +8,10 @@ scrubbing an instance is a look-up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
 
@@ -20,7 +20,10 @@ from deid_node.headers.confidentiality import Option, Row, table
 from deid_node.headers.iod import Section, section_of
 from deid_node.headers.profile import Action, Profile, Rule
 
-Authority = Literal["structure", "rule", "table", "unlisted", "unknown"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Authority = Literal["structure", "rule", "table", "unlisted", "unknown", "closed", "private"]
 
 NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
 PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -62,7 +65,7 @@ class Decision:
     action
         Settled: no combined code is left.
     authority
-        What decided.
+        What decided. ``closed``: a sequence that stays only for what a rule names in it.
     type
         Type of the attribute in the IOD, or None.
     demanded
@@ -75,6 +78,12 @@ class Decision:
         New value, for `Action.SET`.
     why
         Reason of the rule.
+    origin
+        File and line of the rule.
+    opened
+        Whether a sequence that would go stays for what a rule names by path inside it.
+    within
+        Of an answer by `explain`: the path of the sequence that takes the attribute along.
     """
 
     action: Action
@@ -85,12 +94,22 @@ class Decision:
     departs: bool = False
     value: str = ""
     why: str = ""
+    origin: str = ""
+    opened: bool = False
+    within: tuple[int, ...] = ()
 
 
 class Level:
     """Decisions at one level of nesting."""
 
-    def __init__(self, profile: Profile, section: Section, path: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        section: Section,
+        path: tuple[int, ...] = (),
+        *,
+        opening: Decision | None = None,
+    ) -> None:
         """Start without decisions.
 
         Parameters
@@ -101,10 +120,13 @@ class Level:
             The attributes that the IOD has at this level.
         path
             Tags of the sequences that lead here.
+        opening
+            What opened the sequence, if all that no rule names by its path goes here.
         """
         self.profile = profile
         self.section = section
         self.path = path
+        self.opening = opening
         self._decisions: dict[tuple[int, str], Decision] = {}
         self._below: dict[int, Level] = {}
 
@@ -119,8 +141,13 @@ class Level:
         """Go to the level inside the items of a sequence."""
         known = self._below.get(tag)
         if known is None:
-            known = Level(self.profile, self.section.below(tag), (*self.path, tag))
-            self._below[tag] = known
+            above = self.decision(tag, "SQ")
+            known = self._below[tag] = Level(
+                self.profile,
+                self.section.below(tag),
+                (*self.path, tag),
+                opening=above if above.opened else None,
+            )
         return known
 
 
@@ -144,10 +171,33 @@ def plan(profile: Profile, sop_class_uid: str) -> Level:
     return Level(profile, section_of(sop_class_uid))
 
 
-def explain(profile: Profile, tag: int, sop_class_uid: str) -> Decision:
-    """Say what a profile does to an attribute at the top level of a SOP Class, and why."""
+def explain(profile: Profile, where: int | Sequence[int], sop_class_uid: str) -> Decision:
+    """Say what a profile does to an attribute of a SOP Class, and why.
+
+    Parameters
+    ----------
+    profile
+        What decides.
+    where
+        Tag of an attribute at the top level, or the tags of the sequences that lead to it
+        and its own.
+    sop_class_uid
+        Whose IOD decides about Types.
+    """
+    *above, tag = (where,) if isinstance(where, int) else where
+    level = plan(profile, sop_class_uid)
+    for depth, sequence in enumerate(above, start=1):
+        decision = _private(sequence) or level.decision(sequence, "SQ")
+        if decision.action in {Action.REMOVE, Action.EMPTY}:
+            return replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
+        level = level.below(sequence)
     vr = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
-    return plan(profile, sop_class_uid).decision(tag, vr)
+    return _private(tag) or level.decision(tag, vr)
+
+
+def _private(tag: int) -> Decision | None:
+    """Settle a private attribute for `explain`: no rule keeps it, safe lists do by creator."""
+    return Decision(action=Action.REMOVE, authority="private") if tag >> 16 & 1 else None
 
 
 def name_of(tag: int) -> str:
@@ -160,17 +210,49 @@ def name_of(tag: int) -> str:
 def _decide(level: Level, tag: int, vr: str) -> Decision:
     if _must_go(tag):
         return Decision(action=Action.REMOVE, authority="structure")
-    rule = level.profile.naming_rule(tag)
+    path = (*level.path, tag)
+    by_path = level.profile.path_rule(path)
     row = table().row(tag)
-    if rule is not None:
-        found = _by_rule(rule, row, level.profile.options)
-    elif row is not None:
-        found = _by_table(row, level, tag, vr)
-    elif not dictionary_has_tag(tag):
-        return Decision(action=Action.REMOVE, authority="unknown")
+    if by_path is not None:
+        found = _by_path(by_path, row, level)
+    elif level.opening is not None:
+        found = replace(level.opening, action=Action.REMOVE, authority="closed", opened=False)
     else:
-        found = _by_kind(level, tag, vr)
+        found = _by_name(level, row, tag, vr)
+    if vr == "SQ" and found.action in {Action.REMOVE, Action.EMPTY}:
+        found = _opened(found, by_path, row, level, path)
     return _kept_valid(found, level.section, tag, vr)
+
+
+def _by_path(rule: Rule, row: Row | None, level: Level) -> Decision:
+    """Apply a rule that names the path; what the table has go with its sequence departs."""
+    found = _by_rule(rule, row, level.profile.options)
+    departing = level.opening is not None and level.opening.departs
+    return replace(found, departs=found.departs or (departing and rule.action in _WEAKENING))
+
+
+def _by_name(level: Level, row: Row | None, tag: int, vr: str) -> Decision:
+    rule = level.profile.naming_rule(tag)
+    if rule is not None:
+        return _by_rule(rule, row, level.profile.options)
+    if row is not None:
+        return _by_table(row, level, tag, vr)
+    if not dictionary_has_tag(tag):
+        return Decision(action=Action.REMOVE, authority="unknown")
+    return _by_kind(level, tag, vr)
+
+
+def _opened(
+    found: Decision, by_path: Rule | None, row: Row | None, level: Level, path: tuple[int, ...]
+) -> Decision:
+    """Let a sequence stay for what rules name inside it, unless a later path rule ends it."""
+    rule = level.profile.opening_rule(path)
+    rules = level.profile.rules
+    if rule is None or (by_path is not None and rules.index(by_path) > rules.index(rule)):
+        return found
+    opening = _by_rule(replace(rule, action=Action.CLEAN), row, level.profile.options)
+    above = level.opening is not None and level.opening.departs
+    return replace(opening, departs=opening.departs or above, opened=True)
 
 
 def _must_go(tag: int) -> bool:
@@ -204,6 +286,7 @@ def _by_rule(rule: Rule, row: Row | None, options: frozenset[Option]) -> Decisio
         departs=row is not None and rule.action in _WEAKENING and not allowed,
         value=rule.value,
         why=rule.why,
+        origin=rule.origin,
     )
 
 
@@ -242,13 +325,14 @@ def _basic(code: str, kind: str | None) -> Action:
 
 def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     kind = level.section.type_of(tag)
+    if tag in PIXELS and kind is not None and not level.path:
+        return Decision(action=Action.KEEP, authority="unlisted")  # whatever a rule says of OW
     rule = level.profile.vr_rule(vr)
     if rule is not None:
         return _by_rule(rule, None, level.profile.options)
-    if tag in PIXELS and kind is not None and not level.path:
-        return Decision(action=Action.KEEP, authority="unlisted")
+    asked = level.section.demanded | level.section.conditional
     strict = level.profile.unlisted.standard == "remove"
-    if kind is None or (strict and kind == "3"):
+    if kind is None or (strict and tag not in asked):
         return Decision(action=Action.REMOVE, authority="unlisted")
     if vr in NUMBERS or vr == "SQ":
         action = Action.KEEP
@@ -274,13 +358,4 @@ def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decisio
     action = found.action
     if action is Action.REMOVE and demanded and vr != "SQ":
         action = Action.EMPTY if kind == "2" else Action.DUMMY
-    return Decision(
-        action=action,
-        authority=found.authority,
-        type=kind,
-        demanded=demanded,
-        option=found.option,
-        departs=found.departs,
-        value=found.value,
-        why=found.why,
-    )
+    return replace(found, action=action, type=kind, demanded=demanded)

@@ -51,6 +51,8 @@ def scrub(dataset: Dataset, profile: Profile, pseudonyms: Pseudonyms) -> Scrubbe
     ------
     ProfileInvalid
         If the profile is written for another edition of the table.
+    PatientNotInTable
+        If the profile names patients by a table that does not have this one.
 
     References
     ----------

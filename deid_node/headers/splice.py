@@ -19,7 +19,7 @@ from pydicom.filewriter import write_data_element
 from deid_node.dicom import wire_out
 from deid_node.headers import reading
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.level_scrub import OWN, LevelScrub, listed
+from deid_node.headers.level_scrub import OWN, LevelScrub, kept_keywords, listed
 from deid_node.headers.plan import CHARACTER_SET
 from deid_node.headers.private import block_of, is_creator, safe_elements
 from deid_node.headers.quick import quick_way
@@ -66,6 +66,8 @@ class Account:
         What was done to each attribute.
     codes
         Codes of CID 7050 that the deeds bear out.
+    kept
+        Keywords of attributes that the profile kept as they were.
     declared
         The written elements that say so, by tag.
     undeclared
@@ -74,6 +76,7 @@ class Account:
 
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    kept: frozenset[str]
     declared: dict[int, bytes]
     undeclared: tuple[int, ...]
 
@@ -289,6 +292,7 @@ class _SpliceScrub(LevelScrub[bytes]):
         return Account(
             deeds=deeds,
             codes=codes_of(deeds, face_removed=False),
+            kept=kept_keywords(deeds),
             declared=written,
             undeclared=(_VISUAL_FEATURES,) if _VISUAL_FEATURES not in declared else (),
         )

@@ -44,6 +44,8 @@ class Subject:
         Words of the patient's names and IDs.
     age_cap
         Greatest age in years that passes.
+    words, codes
+        Of the site, that may stay in text and in code strings.
     """
 
     pseudonyms: Pseudonyms
@@ -51,6 +53,8 @@ class Subject:
     days: int
     own: frozenset[str]
     age_cap: int
+    words: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
 
 
 def changed(
@@ -134,7 +138,7 @@ def change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str 
 def _codes(values: tuple[str, ...], action: Action, subject: Subject) -> Values | None:
     if action is Action.KEEP and not subject.own.intersection(text.own_words(values)):
         return values
-    kept = [text.cleaned_code(value, subject.own) for value in values]
+    kept = [text.cleaned_code(value, subject.own, subject.codes) for value in values]
     if not any(kept):
         return None
     return tuple(CHANGED_CODE if value is None else value for value in kept)
@@ -145,5 +149,7 @@ def _words(values: tuple[str, ...], vr: str, action: Action, subject: Subject) -
         return values
     if vr not in reading.TEXT:
         return None
-    kept = tuple(filter(None, (text.cleaned(value, subject.own) for value in values)))
+    kept = tuple(
+        filter(None, (text.cleaned(value, subject.own, subject.words) for value in values))
+    )
     return kept or None

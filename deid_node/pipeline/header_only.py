@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydicom.uid import MediaStorageDirectoryStorage
-
 from deid_node import __version__
 from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
@@ -24,9 +22,7 @@ from deid_node.errors import (
     SOPClassNotAccepted,
 )
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.iod import section_of
-from deid_node.headers.level_scrub import strings_of
-from deid_node.headers.profile import Action
+from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
 from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
@@ -55,11 +51,14 @@ class ScrubbedInstance:
         What was done to each attribute; holds no value.
     codes
         Codes of CID 7050 that the deeds bear out.
+    kept
+        Keywords of attributes that the profile kept as they were.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    kept: frozenset[str]
 
 
 class HeaderScrubber:
@@ -95,8 +94,7 @@ class HeaderScrubber:
             done = self._as_bytes(part10)
         except Unsuited:
             done = self._as_dataset(part10)
-        kept = frozenset(deed.keyword for deed in done.deeds if deed.action is Action.KEEP)
-        found = self._second_look.findings(part10, done.encoded.part10, kept=kept)
+        found = self._second_look.findings(part10, done.encoded.part10, kept=done.kept)
         if found:
             keywords = tuple(sorted({finding.keyword for finding in found}))
             raise ResidualIdentifier(keywords=keywords, n_instances=1)
@@ -124,6 +122,7 @@ class HeaderScrubber:
             ),
             deeds=spliced.account.deeds,
             codes=spliced.account.codes,
+            kept=spliced.account.kept,
         )
 
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
@@ -142,12 +141,13 @@ class HeaderScrubber:
             encoded=encode_like(declared, source),
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
+            kept=kept_keywords(scrubbed.deeds),
         )
 
     def _screen(self, source: Source) -> None:
         """Turn away what the profile does not accept, and what names a person in its pixels."""
         sop_class_uid = "".join(strings_of(source, SOP_CLASS_UID, "UI")[:1])
-        if sop_class_uid == MediaStorageDirectoryStorage or not section_of(sop_class_uid).types:
+        if not self._profile.accepts(sop_class_uid):
             raise SOPClassNotAccepted(
                 sop_class=sop_class_name(sop_class_uid), profile=self._profile.name
             )

@@ -10,7 +10,6 @@ from deid_node.dicom.derivation import with_new_pixels
 from deid_node.dicom.segmentation import SegmentationIdentity, encode_segmentation
 from deid_node.dicom.volume import replaced_words
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.profile import Action
 from deid_node.headers.scrub import scrub
 
 if TYPE_CHECKING:
@@ -100,13 +99,6 @@ def segment(
     )
     segmentation = encode_segmentation(mask, defaced, identity)
     return _declared(segmentation, scrubbed.deeds, recipe)
-
-
-def kept_keywords(scrubs: Sequence[Scrub]) -> frozenset[str]:
-    """Name the attributes that the profile kept as they are in any instance."""
-    return frozenset(
-        deed.keyword for each in scrubs for deed in each.deeds if deed.action is Action.KEEP
-    )
 
 
 def _scrub_one(instance: Dataset, recipe: Recipe) -> Scrub:
