@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING
 
 import pydicom
 import pytest
+from drawn_head.head import small_head
+from drawn_head.series import dicom_series
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from deid_node.config.profile_file import load_profile
+from deid_node.dicom.series import Series
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.second_look import source_identifiers
 from deid_node.headers.verification.checks import CHECKS, Remark, Severity
 from deid_node.headers.verification.texts import looks_of
 from deid_node.headers.verification.verifier import Verifier
+from deid_node.pipeline.deidentify import deidentify
 from deid_node.pipeline.header_only import HeaderScrubber
+from tests.fakes.recipe import recipe_of
 from tests.planted import mr_instance, planted, written
 
 if TYPE_CHECKING:
@@ -53,6 +58,23 @@ def grave(found: set[Remark]) -> set[Remark]:
 @pytest.mark.parametrize("full", [False, True])
 def test_our_own_output_is_clean(profile: str, *, full: bool) -> None:
     assert grave(remarks(scrubbed(profile, full=full))) == set()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_defaced_series_and_its_segmentation_are_clean(profile: str) -> None:
+    series = Series(instances=tuple(dicom_series(small_head())))
+    result = deidentify(series, recipe_of(profile=profile))
+    assert result.segmentation is not None
+    verifier = Verifier()
+    for each in (*result.instances, result.segmentation):
+        verifier.look(f"{each.sop_instance_uid}.dcm", each.part10)
+
+    found = verifier.finish()
+
+    assert {
+        (path, remark) for path, remark in found if remark.severity is not Severity.NOTE
+    } == set()
+    assert {remark.check for _, remark in found} <= {"kept-words"}
 
 
 def test_the_planted_source_fails_nearly_every_check() -> None:
@@ -134,7 +156,7 @@ def private(vr: str, value: object) -> Callable[[Dataset], None]:
 BROKEN: dict[str, list[tuple[Callable[[Dataset], None], str]]] = {
     "removed-attribute": [
         (put("InstitutionAddress", "Ward C"), "InstitutionAddress"),
-        (put("StudyDescription", "head"), "StudyDescription"),
+        (put("StudyDescription", "Janes head"), "StudyDescription"),
         (put("PatientAge", "045Y"), "PatientAge"),
         (put("RequestAttributesSequence", [mr_instance()]), "RequestAttributesSequence"),
     ],
@@ -232,6 +254,10 @@ BROKEN: dict[str, list[tuple[Callable[[Dataset], None], str]]] = {
         (put("PatientSex", "F"), "PatientSex"),
     ],
     "vendor-uid": [(put("FrameOfReferenceUID", "1.3.12.2.1107.5.2.1"), "FrameOfReferenceUID")],
+    "kept-words": [
+        (put("StudyDescription", "head"), "StudyDescription"),
+        (put("DerivationDescription", "Face removed by a pixel mask"), "DerivationDescription"),
+    ],
     "age": [(both(code("113108"), put("PatientAge", "093Y")), "PatientAge")],
     "patient-id": [(put("PatientID", "MRN-77"), "PatientID")],
     "leftover": [

@@ -109,6 +109,9 @@ CHECKS: Final = {
     ),
     "file-words": _check(Severity.NOTE, "the name of the file or folder is not neutral"),
     "face": _check(Severity.NOTE, "an MR that may show a face, and no claim that it was removed"),
+    "kept-words": _check(
+        Severity.NOTE, "Table E.1-1 removes it; what is in it are words of MR and nothing else"
+    ),
     "patient-id": _check(Severity.NOTE, "a Patient ID that may be a pseudonym or not"),
     "vendor-uid": _check(Severity.NOTE, "a UID under the root of a vendor or an organisation"),
     "age": _check(Severity.NOTE, "an age over 89 years"),

@@ -12,6 +12,7 @@ from deid_node.headers.verification.attributes import BYTE_VRS
 from deid_node.headers.verification.checks import Remark
 from deid_node.headers.verification.declared import PLACEHOLDER_DAYS
 from deid_node.headers.verification.structure import is_hidden
+from deid_node.headers.verification.words import is_of_mr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ _FIRST_GROUP: Final = 0x0008
 _OLDEST: Final = 89
 _VALUES: Final = frozenset({"X", "D", "Z", "U"})
 _CREATORS: Final = range(0x10, 0x100)
+_DESCRIPTIONS: Final = frozenset({"SH", "LO", "UC", "ST", "LT", "UT"})
 _SAFE_PRIVATE: Final = "retain-safe-private"
 _LONG_NAMES: Final = frozenset(
     {"SH", "LO", "UC", "ST", "LT", "UT", "PN", "AE", "UR", "DA", "DT", "UI"}
@@ -120,7 +122,10 @@ def _by_table(each: Attribute, file: Opened) -> str:
     within = each.vr == "SQ" and row.basic not in {"Z", "X"}
     if replaced or within:
         return ""
-    return "removed-attribute" if row.basic == "X" else "original-value"
+    if row.basic != "X":
+        return "original-value"
+    described = each.vr in _DESCRIPTIONS and all(map(is_of_mr, each.texts))
+    return "kept-words" if described else "removed-attribute"
 
 
 def _age(each: Attribute, file: Opened) -> str:

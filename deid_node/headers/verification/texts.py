@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from deid_node.headers.verification.attributes import NUMBER_VRS
 from deid_node.headers.verification.checks import Remark
 from deid_node.headers.verification.listed import is_kept, is_nothing, is_pseudonym
+from deid_node.headers.verification.words import is_of_mr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +37,7 @@ _FREE: Final = re.compile(
 _NAME: Final = re.compile(
     r"[^\W\d_]{2,}\^[^\W\d_]+|\b(Dr|Prof|Mr|Mrs|Ms|Herr|Frau|Mme)\.? +[A-Z][a-zäöüß]{2,}"
 )
+_NUMBER: Final = re.compile(r"(?<![\w.])[A-Za-z]{0,3}-?\d{6,}(?![\w.])")
 LOOKS: Final = (
     ("text-date", _FREE),
     ("text-email", re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")),
@@ -59,7 +59,7 @@ LOOKS: Final = (
         ),
     ),
     ("text-name", _NAME),
-    ("text-number", re.compile(r"(?<![\w.])[A-Za-z]{0,3}-?\d{6,}(?![\w.])")),
+    ("text-number", _NUMBER),
 )
 """Check, and what a text looks like that it remarks."""
 _IDENTITY_KEPT: Final = frozenset({"text-date", "text-telephone", "text-address", "text-number"})
@@ -82,23 +82,11 @@ def texts(file: Opened) -> Iterator[Remark]:
 def looks_of(text: str) -> set[str]:
     """Names of the checks that a text fails."""
     found = {check for check, pattern in LOOKS if pattern.search(text)}
-    if "text-name" in found and not any(map(_is_named, _NAME.finditer(text))):
-        found.remove("text-name")
+    if "text-name" in found and all(is_of_mr(match[0]) for match in _NAME.finditer(text)):
+        found.remove("text-name")  # Siemens writes Head^Routine
+    if "text-number" in found and all(is_nothing(match[0]) for match in _NUMBER.finditer(text)):
+        found.remove("text-number")
     return found
-
-
-def _is_named(match: re.Match[str]) -> bool:
-    """Whether not all words are words of MR: Siemens writes ``Head^Routine``."""
-    return not set(re.findall(r"[^\W\d_]+", match[0].lower())) <= _words_of_mr()
-
-
-@lru_cache(maxsize=1)
-def _words_of_mr() -> frozenset[str]:
-    """Read the package data, by itself: nothing of the de-identifier is shared."""
-    folder = resources.files("deid_node.headers") / "data"
-    texts = [(folder / name).read_text("utf-8") for name in ("mr-words.txt", "common-words.txt")]
-    lines = [line for text in texts for line in text.splitlines() if line[:1] != "#"]
-    return frozenset(word.lower() for line in lines for word in line.split())
 
 
 def person_words(name: str) -> set[str]:
