@@ -66,7 +66,8 @@ class Haystack:
 
     def __init__(self, part10: bytes) -> None:
         start, stop = pixel_span(part10)
-        self.searched = (part10[:start] + b"\0\0" + part10[stop:]).lower()
+        apart = part10[:start] + b"\0\0" + part10[stop:] if stop > start else part10
+        self.searched = apart.lower()
         self.folded = self.searched.replace(b"\0", b"")
 
 
