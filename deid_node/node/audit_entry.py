@@ -12,6 +12,7 @@ from deid_node.headers.plan import name_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from deid_node.headers.profile import Action
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.scrub import Deed
     from deid_node.pipeline.header_only import ScrubbedInstance
@@ -89,9 +90,13 @@ def held_entry(state: str, error: str, content: bytes, pseudonyms: Pseudonyms) -
 
 def counted(deeds: Iterable[Deed]) -> dict[str, dict[str, int]]:
     """Count deeds by action and keyword."""
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[int, tuple[Action, dict[str, int]]] = {}
     for deed in deeds:
-        by_keyword = counts.setdefault(deed.action.value, {})
+        action = deed.action
+        # Hash and value of an enum member are Python calls; this is done for every deed.
+        found = counts.get(id(action))
+        if found is None:
+            found = counts[id(action)] = (action, {})
         keyword = _keyword(deed.path[-1])
-        by_keyword[keyword] = by_keyword.get(keyword, 0) + deed.count
-    return counts
+        found[1][keyword] = found[1].get(keyword, 0) + deed.count
+    return {action.value: by_keyword for action, by_keyword in counts.values()}
