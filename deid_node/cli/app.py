@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 from typer import Typer
 
-from deid_node.cli import admin, audit, config, deface, mapping, profile, scrub, send, serve
+from deid_node.cli import (
+    admin,
+    audit,
+    config,
+    deface,
+    inspect,
+    mapping,
+    profile,
+    scrub,
+    send,
+    serve,
+)
 from deid_node.cli.output import complain
 from deid_node.errors import DeidNodeError
 
@@ -30,7 +41,7 @@ app = Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    *(serve.serve, send.send, deface.deface, scrub.scrub),
+    *(serve.serve, send.send, deface.deface, scrub.scrub, inspect.inspect),
     *(admin.init, admin.status, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
