@@ -3,6 +3,7 @@
 * DeidNodeError
   + SettingsInvalid          stop      exit 78
     - ProfileInvalid         stop      exit 78
+    - ForeignProfileUnreadable  stop   exit 78
     - KeyUnusable            stop      exit 78
   + WeightsUnusable          stop      exit 69
   + InstanceRefused          refuse    exit 65
@@ -23,6 +24,7 @@
     - ImplausibleFaceMask    hold      exit 65
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
+    - PatientNotInTable      hold      exit 65
     - InstanceThereAlready   hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
@@ -78,6 +80,12 @@ class ProfileInvalid(SettingsInvalid):
     """A profile file cannot be used."""
 
     next_step = "correct the profile; `deid-node profile show NAME` prints a valid one"
+
+
+class ForeignProfileUnreadable(SettingsInvalid):
+    """A file to be imported as a profile is not of the format it is taken for."""
+
+    next_step = "name a CTP anonymizer script or a deid recipe, with --format if need be"
 
 
 class KeyUnusable(SettingsInvalid):
@@ -321,6 +329,15 @@ class ResidualIdentifier(SeriesHeld):
         """
         self.keywords = keywords
         super().__init__(f"original {', '.join(keywords)} found in {n_instances} output instances")
+
+
+class PatientNotInTable(SeriesHeld):
+    """The table that names the site's patients does not have this one."""
+
+    next_step = "add the patient to the profile's table of patients and release the series"
+
+    def __init__(self) -> None:
+        super().__init__("the patient is not in the profile's table of patients")
 
 
 class InstanceThereAlready(SeriesHeld):

@@ -17,14 +17,13 @@ from deid_node.headers.reading import strings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydicom.dataset import Dataset
-
     from deid_node.headers.profile import Profile, SafePrivate
+    from deid_node.headers.reading import Source
 
 _CREATORS: Final = range(0x10, 0x100)
 
 
-def safe_elements(dataset: Dataset, profile: Profile) -> dict[int, str]:
+def safe_elements(dataset: Source, profile: Profile) -> dict[int, str]:
     """Find the safe private elements at one level of a dataset.
 
     Returns
@@ -56,7 +55,7 @@ def block_of(creator_tag: int, tags: Iterable[int]) -> list[int]:
     return [tag for tag in tags if tag & 0xFFFFFF00 == block]
 
 
-def _block(dataset: Dataset, creator_tag: int, profile: Profile) -> dict[int, str]:
+def _block(dataset: Source, creator_tag: int, profile: Profile) -> dict[int, str]:
     names = strings(dataset.get_item(creator_tag), "LO", "ascii") or ()
     if len(names) != 1:
         return {}

@@ -24,18 +24,16 @@ from deid_node.pipeline.header_only import HeaderScrubber
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pydicom import Dataset
-
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.headers.reading import Element
+    from deid_node.headers.reading import Element, Source
     from deid_node.pipeline.header_only import ScrubbedInstance
 
     Path = tuple[int, ...]
 
 _SOP_CLASS: Final = 0x00080016
 _GOES: Final = frozenset({Action.REMOVE, Action.EMPTY})
-_PRIVATE: Final = Decision(action=Action.REMOVE, authority="unknown")
+_PRIVATE: Final = Decision(action=Action.REMOVE, authority="private")
 _SAFE: Final = Decision(action=Action.CLEAN, authority="table", option=Option.RETAIN_SAFE_PRIVATE)
 
 
@@ -60,7 +58,7 @@ class Row:
     planned
         What the profile says.
     authority
-        ``rule``, ``option``, ``table``, ``unlisted``, ``private``, ``unknown`` or ``structure``.
+        ``option``, or the authority of the decision.
     why
         For a person.
     changed
@@ -218,6 +216,7 @@ def _reason(tag: int, decision: Decision) -> str:
     return {
         "rule": decision.why.rstrip("."),
         "unlisted": "not in Table E.1-1" if decision.type else "not in this IOD",
+        "closed": "its sequence stays for what a rule names inside it, not for this",
         "structure": "may hide anything, or is written anew",
         "unknown": "no attribute of the standard",
     }[decision.authority]
@@ -233,7 +232,7 @@ def _column(tag: int, option: Option | None) -> str:
     return f"{option.value}: {row.options.get(option, 'C')}"
 
 
-def _gathered(dataset: Dataset, level: Level) -> dict[Path, _Found]:
+def _gathered(dataset: Source, level: Level) -> dict[Path, _Found]:
     """Gather elements by path."""
     found: dict[Path, _Found] = {}
     for path, element, vr, value, decision in _walk(dataset, level, reading.codec_of(dataset)):
@@ -248,9 +247,9 @@ def _gathered(dataset: Dataset, level: Level) -> dict[Path, _Found]:
 
 
 def _walk(
-    dataset: Dataset, level: Level, codec: str | None
+    dataset: Source, level: Level, codec: str | None
 ) -> Iterator[tuple[Path, Element, str | None, object, Decision]]:
-    safe = safe_elements(dataset, level.profile)
+    safe = {} if level.opening else safe_elements(dataset, level.profile)
     for tag in map(int, list(dataset.keys())):
         path = (*level.path, tag)
         element = dataset.get_item(tag)

@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydicom.datadict import tag_for_keyword
 
-from deid_node.headers import reading
-from deid_node.headers.profile import Action
-from deid_node.headers.scrub import patient_identity
+from deid_node.headers.level_scrub import strings_of
+from deid_node.headers.plan import CHARACTER_SET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pydicom import Dataset
-
-    from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.headers.scrub import Deed
+    from deid_node.headers.reading import Source
 
 Kind = Literal["patient", "study", "series", "instance", "frame-of-reference"]
 
@@ -33,6 +27,8 @@ ATTRIBUTES: Final[dict[Kind, tuple[int, str]]] = {
     "frame-of-reference": (tag_for_keyword("FrameOfReferenceUID") or 0, "UI"),
 }
 """Tag and VR of each identifier that is linked; all stand at the top level."""
+LINKED: Final = frozenset({CHARACTER_SET, *(tag for tag, _ in ATTRIBUTES.values())})
+"""What `linkage_of` reads of a dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -80,36 +76,26 @@ class Linkage:
         return next(link for link in self.links if link.kind == kind)
 
 
-def linkage_of(
-    source: Dataset, made: Dataset, deeds: Iterable[Deed], pseudonyms: Pseudonyms
-) -> Linkage:
+def linkage_of(source: Source, made: Source, *, days: int) -> Linkage:
     """Link the identifiers of an instance with those of what was made of it.
 
     Parameters
     ----------
     source, made
-        Before and after scrubbing.
-    deeds
-        What was done.
-    pseudonyms
-        The key that it was done under.
+        Before and after scrubbing; of what was made the attributes `LINKED` are enough.
+    days
+        Whole days that its dates were moved by.
     """
-    moved = any(deed.action is Action.SHIFT for deed in deeds)
     return Linkage(
         links=tuple(
             Link(kind=kind, old=_first(source, tag, vr), new=_first(made, tag, vr))
             for kind, (tag, vr) in ATTRIBUTES.items()
         ),
-        days=pseudonyms.day_shift(patient_identity(source)) if moved else 0,
+        days=days,
     )
 
 
-def _first(dataset: Dataset, tag: int, vr: str) -> str:
+def _first(dataset: Source, tag: int, vr: str) -> str:
     """Read a value as the pseudonyms read it: where its character set is unknown, as latin-1."""
-    if tag not in dataset:
-        return ""
-    element = dataset.get_item(tag)
-    values = reading.strings(element, vr, reading.codec_of(dataset))
-    if values is None:
-        values = reading.strings(element, vr, "latin-1")
+    values = strings_of(dataset, tag, vr)
     return values[0].strip() if values else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deid_node import __version__
@@ -10,7 +10,6 @@ from deid_node.dicom.derivation import with_new_pixels
 from deid_node.dicom.segmentation import SegmentationIdentity, encode_segmentation
 from deid_node.dicom.volume import replaced_words
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.profile import Action
 from deid_node.headers.scrub import scrub
 
 if TYPE_CHECKING:
@@ -42,11 +41,14 @@ class Scrub:
         What was done to the header.
     codes : tuple of str
         Codes of CID 7050 that the deeds bear out.
+    days : int
+        Whole days that its dates were moved by; never to be shown.
     """
 
     dataset: Dataset
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    days: int = field(repr=False)
 
 
 def scrub_instances(series: Series, recipe: Recipe) -> tuple[Scrub, ...]:
@@ -102,13 +104,6 @@ def segment(
     return _declared(segmentation, scrubbed.deeds, recipe)
 
 
-def kept_keywords(scrubs: Sequence[Scrub]) -> frozenset[str]:
-    """Name the attributes that the profile kept as they are in any instance."""
-    return frozenset(
-        deed.keyword for each in scrubs for deed in each.deeds if deed.action is Action.KEEP
-    )
-
-
 def _scrub_one(instance: Dataset, recipe: Recipe) -> Scrub:
     """Scrub and declare one instance."""
     scrubbed = scrub(instance, recipe.profile, recipe.pseudonyms)
@@ -116,6 +111,7 @@ def _scrub_one(instance: Dataset, recipe: Recipe) -> Scrub:
         dataset=_declared(scrubbed.dataset, scrubbed.deeds, recipe),
         deeds=scrubbed.deeds,
         codes=codes_of(scrubbed.deeds, face_removed=True),
+        days=scrubbed.days,
     )
 
 

@@ -55,7 +55,13 @@ def allowed(row: Row, option: Option | None, kind: str | None, vr: str) -> set[A
         "U": {Action.UID},
     }
     if letters == {"X", "Z", "U"}:
-        return {"1": actions["U"], "1C": actions["U"]}.get(kind or "3", actions["X"] | actions["Z"])
+        # "or replacement of contained instance UIDs": open to Type 2, needed by Type 1.
+        open_to = {"1": "U", "1C": "U", "2": "ZU", "2C": "ZU"}.get(kind or "3", "X")
+        return set[Action]().union(*(actions[letter] for letter in open_to))
+    if letters == {"D"} and vr == "SQ" and "C" in row.options.values():
+        # Reports and graphics. No row says what stands for the elements inside, and an IOD
+        # with no such content is whole: Type 1C, or of a module that is optional.
+        return {Action.REMOVE}
     if len(letters) == 1:
         return actions[letters.pop()]
     wanted = {"1": "D", "1C": "D", "2": "Z", "2C": "Z"}.get(kind or "3", "X")
@@ -90,7 +96,7 @@ def test_every_row_gets_the_action_of_the_standard(
 @pytest.mark.parametrize("tag", sorted(ALWAYS_GONE))
 @pytest.mark.parametrize("iod", IODS)
 def test_what_can_hide_anything_goes_under_every_option(tag: int, iod: str) -> None:
-    options = frozenset(Option) - {Option.RETAIN_FULL_DATES}
+    options = frozenset(Option) - {Option.RETAIN_FULL_DATES, Option.CLEAN_PIXEL_DATA}
     profile = Profile(name="all", version=1, edition=table().edition, options=options)
 
     assert explain(profile, tag, IODS[iod]).action is Action.REMOVE

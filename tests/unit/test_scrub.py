@@ -22,8 +22,8 @@ from pydicom.tag import Tag
 from pydicom.uid import EnhancedMRImageStorage
 
 from deid_node.config.profile_file import load_profile
-from deid_node.headers.profile import Action, Profile, Rule
-from deid_node.headers.pseudonyms import SHIFT_DAYS, Pseudonyms
+from deid_node.headers.profile import SHIFT_DAYS, Action, Profile, Rule
+from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import DEEPEST, Scrubbed, patient_identity, scrub
 from tests.planted import NAME, SURVIVE, mr_instance, planted, written
 

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -265,8 +266,7 @@ def test_full_disk_stops_the_run_and_leaves_no_half_file(
 
 
 def test_profile_that_cannot_be_applied_stops_the_run(incoming: Path, tmp_path: Path) -> None:
-    other = load_profile("basic").extended(load_profile("basic"))
-    object.__setattr__(other, "edition", "1999a")
+    other = replace(load_profile("basic"), edition="1999a")
 
     with pytest.raises(ProfileInvalid):
         list(FolderScrub(other, KEY).run(incoming, tmp_path / "out"))
