@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 from typer import Typer
 
-from deid_node.cli import admin, config, deface, profile, send, serve
+from deid_node.cli import admin, audit, config, deface, profile, scrub, send, serve
 from deid_node.cli.output import complain
 from deid_node.errors import DeidNodeError
 
@@ -29,11 +29,15 @@ app = Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve.serve, send.send, deface.deface, admin.init, admin.status, admin.echo):
+for verb in (
+    *(serve.serve, send.send, deface.deface, scrub.scrub),
+    *(admin.init, admin.status, admin.echo),
+):
     app.command(rich_help_panel="Verbs")(verb)
 app.command(rich_help_panel="Verbs")(admin.version)
 app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
 app.add_typer(config.app, name="config", rich_help_panel="What it is made of")
+app.add_typer(audit.app, name="audit", rich_help_panel="What it is made of")
 app.add_typer(admin.weights, name="weights", rich_help_panel="What it is made of")
 
 

@@ -19,9 +19,10 @@ def check(config: ConfigOption = None) -> None:
     Example: deid-node config check --config deid-node.toml
     """
     from deid_node.config.load import recipe_from
+    from deid_node.node.patients import with_patients_named
 
     settings = settings_from(config)
-    recipe = recipe_from(settings)
+    recipe = with_patients_named(recipe_from(settings))
     say(f"settings are valid; recipe {recipe.digest[:16]}")
 
 

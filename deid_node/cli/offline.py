@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -16,10 +15,12 @@ from deid_node.config.load import recipe_from
 from deid_node.dicom.series import group_files, read_series
 from deid_node.errors import DeidNodeError, Disposition, NotDicom, OutputUnwritable
 from deid_node.node.evidence import keep_picture
+from deid_node.node.input_folder import files_below
+from deid_node.node.patients import with_patients_named
 from deid_node.pipeline.deidentify import STAGES, deidentify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from deid_node.config.schema import Settings
@@ -137,7 +138,7 @@ class Offline:
         *,
         also: Callable[[DeidentifiedSeries], object] | None = None,
     ) -> None:
-        self._recipe = recipe_from(settings)
+        self._recipe = with_patients_named(recipe_from(settings))
         self._private = settings.spool.folder
         self._destination = destination
         self._also = also or (lambda _result: None)
@@ -196,24 +197,6 @@ class Offline:
             picture=picture,
             record=result.record.as_json(),
         )
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """List every regular file below a folder, in a stable order; links are not followed.
-
-    Raises
-    ------
-    NotDicom
-        If the folder does not exist or cannot be read.
-    """
-    if not folder.is_dir():
-        raise NotDicom(f"{folder} is not a folder")
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = folder.__class__(root) / name
-            if path.is_file() and not path.is_symlink():
-                yield path
 
 
 def _failed(

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from deid_node.cli.output import say
+from deid_node.cli.profile_import import import_profile
 
 app = typer.Typer(help="Profiles of header de-identification.", no_args_is_help=True)
+app.command("import")(import_profile)
 
 
 @app.command("list")

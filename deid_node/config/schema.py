@@ -131,6 +131,14 @@ class Log(_Section):
     )
 
 
+class Audit(_Section):
+    """The audit log."""
+
+    file: Location | None = Field(
+        None, description="File that gets one sealed line for each series; none by default."
+    )
+
+
 class Settings(_Section):
     """The whole settings file."""
 
@@ -148,6 +156,7 @@ class Settings(_Section):
     destinations: tuple[DestinationSettings, ...] = Field(
         (), description="Where results go; each receives every series."
     )
+    audit: Audit = Field(default_factory=Audit)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="after")

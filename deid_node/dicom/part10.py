@@ -10,7 +10,11 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from deid_node.dicom.uids import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    written_syntax,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +90,10 @@ def encode_like(dataset: Dataset, source: Dataset) -> EncodedInstance:
     EncodedInstance
         Equal datasets give equal bytes.
     """
-    syntax = UID(str(source.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)))
-    if syntax.is_encapsulated:
-        return encode(dataset, transfer_syntax_uid=syntax)
+    syntax = str(source.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian))
+    written = written_syntax(syntax)
+    if written != ExplicitVRLittleEndian:
+        return encode(dataset, transfer_syntax_uid=written)
     if syntax != ExplicitVRBigEndian or "PixelData" not in dataset:
         return encode(dataset)
     turned = Dataset()

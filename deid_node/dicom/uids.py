@@ -16,6 +16,25 @@ IMPLEMENTATION_VERSION_NAME: Final = "DEID_NODE_0_1"
 DEFACEABLE: Final = frozenset({uid.MRImageStorage})
 """SOP Classes whose instances this node can deface and send on."""
 
+ENCAPSULATED: Final = frozenset(
+    known
+    for known, (_, kind, *_) in UID_dictionary.items()
+    if kind == "Transfer Syntax" and uid.UID(known).is_encapsulated
+)
+"""Transfer Syntaxes of the standard whose Pixel Data comes in fragments, PS3.5 A.4."""
+
+
+def written_syntax(transfer_syntax_uid: str) -> str:
+    """Transfer Syntax in which an instance is written that came in another one.
+
+    Examples
+    --------
+    >>> written_syntax("1.2.840.10008.1.2.4.90"), written_syntax("1.2.840.10008.1.2")
+    ('1.2.840.10008.1.2.4.90', '1.2.840.10008.1.2.1')
+    """
+    encapsulated = transfer_syntax_uid in ENCAPSULATED
+    return transfer_syntax_uid if encapsulated else uid.ExplicitVRLittleEndian
+
 
 def sop_class_name(sop_class_uid: str) -> str:
     """Name a SOP Class for a message.

@@ -17,12 +17,15 @@ from pydicom.sr._snomed_dict import mapping
 from deid_node.headers.reading import strings
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from deid_node.headers.reading import Source
 
 CODE_VALUES: Final = frozenset({0x00080100, 0x00080119, 0x00080120})
 """Code Value, Long Code Value and URN Code Value."""
 CODING_SCHEME: Final = 0x00080102
+CODING_SCHEME_VERSION: Final = 0x00080103
 CODE_MEANING: Final = 0x00080104
+ATTRIBUTES: Final = CODE_VALUES | {CODING_SCHEME, CODING_SCHEME_VERSION, CODE_MEANING}
+"""What a coded entry is made of, PS3.3 Table 8.8-1."""
 
 _CONCEPTS = cast("dict[str, dict[str, dict[str, tuple[str, list[int]]]]]", _concepts)
 _LONGEST_MEANING: Final = 64
@@ -55,7 +58,7 @@ class CodedEntry:
     given: str
 
 
-def is_coded(entry: Dataset) -> bool:
+def is_coded(entry: Source) -> bool:
     """Whether an item is a coded entry."""
     return any(tag in entry for tag in CODE_VALUES)
 
@@ -73,7 +76,7 @@ def standard_meaning(scheme: str, value: str) -> str | None:
     return _meanings().get((scheme, value))
 
 
-def coded_entry(source: Dataset, codec: str | None) -> CodedEntry | None:
+def coded_entry(source: Source, codec: str | None) -> CodedEntry | None:
     """Read an item as a coded entry; None if the standard does not know the code."""
     tag = next((tag for tag in CODE_VALUES if tag in source), None)
     if tag is None:
@@ -85,7 +88,7 @@ def coded_entry(source: Dataset, codec: str | None) -> CodedEntry | None:
     return CodedEntry(tag=tag, value=value, scheme=scheme, meaning=meaning, given=given)
 
 
-def _first(source: Dataset, tag: int, codec: str | None) -> str:
+def _first(source: Source, tag: int, codec: str | None) -> str:
     values = strings(source.get_item(tag), "UC", codec) if tag in source else None
     return values[0] if values else ""
 

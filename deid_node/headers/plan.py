@@ -8,19 +8,23 @@ scrubbing an instance is a look-up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
 
 from deid_node.errors import ProfileInvalid
+from deid_node.headers import codes
 from deid_node.headers.confidentiality import Option, Row, table
 from deid_node.headers.iod import Section, section_of
 from deid_node.headers.profile import Action, Profile, Rule
 
-Authority = Literal["structure", "rule", "table", "unlisted", "unknown"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Authority = Literal["structure", "rule", "table", "unlisted", "unknown", "closed", "private"]
 
 NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
 PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -43,7 +47,12 @@ _GONE: Final = frozenset(
         "EncapsulatedDocument",
         "EncryptedAttributesSequence",
         "OriginalAttributesSequence",
+        "ModifiedAttributesSequence",
+        "PrivateDataElementCharacteristicsSequence",
     )
+)
+NO_PIXEL_CLEANER: Final = (
+    "clean-pixel-data: this version cannot clean pixel data; take the option out of the profile"
 )
 _WEAKENING: Final = frozenset({Action.KEEP, Action.CLEAN, Action.SHIFT, Action.CAP_AGE})
 
@@ -57,7 +66,7 @@ class Decision:
     action
         Settled: no combined code is left.
     authority
-        What decided.
+        What decided. ``closed``: a sequence that stays only for what a rule names in it.
     type
         Type of the attribute in the IOD, or None.
     demanded
@@ -70,6 +79,12 @@ class Decision:
         New value, for `Action.SET`.
     why
         Reason of the rule.
+    origin
+        File and line of the rule.
+    opened
+        Whether a sequence that would go stays for what a rule names by path inside it.
+    within
+        Of an answer by `explain`: the path of the sequence that takes the attribute along.
     """
 
     action: Action
@@ -80,12 +95,22 @@ class Decision:
     departs: bool = False
     value: str = ""
     why: str = ""
+    origin: str = ""
+    opened: bool = False
+    within: tuple[int, ...] = ()
 
 
 class Level:
     """Decisions at one level of nesting."""
 
-    def __init__(self, profile: Profile, section: Section, path: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        section: Section,
+        path: tuple[int, ...] = (),
+        *,
+        opening: Decision | None = None,
+    ) -> None:
         """Start without decisions.
 
         Parameters
@@ -96,10 +121,17 @@ class Level:
             The attributes that the IOD has at this level.
         path
             Tags of the sequences that lead here.
+        opening
+            What opened the sequence, if all that no rule names by its path goes here.
+
+        The attribute `retained` is the option that keeps the sequence around this level, such
+        as the code of a station: its codes stay though the standard does not know them.
         """
         self.profile = profile
         self.section = section
         self.path = path
+        self.retained = _retained(profile, path)
+        self.opening = opening
         self._decisions: dict[tuple[int, str], Decision] = {}
         self._below: dict[int, Level] = {}
 
@@ -114,8 +146,13 @@ class Level:
         """Go to the level inside the items of a sequence."""
         known = self._below.get(tag)
         if known is None:
-            known = Level(self.profile, self.section.below(tag), (*self.path, tag))
-            self._below[tag] = known
+            above = self.decision(tag, "SQ")
+            known = self._below[tag] = Level(
+                self.profile,
+                self.section.below(tag),
+                (*self.path, tag),
+                opening=above if above.opened else None,
+            )
         return known
 
 
@@ -126,8 +163,11 @@ def plan(profile: Profile, sop_class_uid: str) -> Level:
     Raises
     ------
     ProfileInvalid
-        If the profile was written for an edition of the table that is not shipped.
+        If the profile was written for an edition of the table that is not shipped, or asks
+        for pixel data to be cleaned.
     """
+    if Option.CLEAN_PIXEL_DATA in profile.options:
+        raise ProfileInvalid(f"profile {profile.name}: {NO_PIXEL_CLEANER}")
     if profile.edition != table().edition:
         raise ProfileInvalid(
             f"profile {profile.name} asks for edition {profile.edition} of Table E.1-1, "
@@ -136,10 +176,33 @@ def plan(profile: Profile, sop_class_uid: str) -> Level:
     return Level(profile, section_of(sop_class_uid))
 
 
-def explain(profile: Profile, tag: int, sop_class_uid: str) -> Decision:
-    """Say what a profile does to an attribute at the top level of a SOP Class, and why."""
+def explain(profile: Profile, where: int | Sequence[int], sop_class_uid: str) -> Decision:
+    """Say what a profile does to an attribute of a SOP Class, and why.
+
+    Parameters
+    ----------
+    profile
+        What decides.
+    where
+        Tag of an attribute at the top level, or the tags of the sequences that lead to it
+        and its own.
+    sop_class_uid
+        Whose IOD decides about Types.
+    """
+    *above, tag = (where,) if isinstance(where, int) else where
+    level = plan(profile, sop_class_uid)
+    for depth, sequence in enumerate(above, start=1):
+        decision = _private(sequence) or level.decision(sequence, "SQ")
+        if decision.action in {Action.REMOVE, Action.EMPTY}:
+            return replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
+        level = level.below(sequence)
     vr = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
-    return plan(profile, sop_class_uid).decision(tag, vr)
+    return _private(tag) or level.decision(tag, vr)
+
+
+def _private(tag: int) -> Decision | None:
+    """Settle a private attribute for `explain`: no rule keeps it, safe lists do by creator."""
+    return Decision(action=Action.REMOVE, authority="private") if tag >> 16 & 1 else None
 
 
 def name_of(tag: int) -> str:
@@ -152,17 +215,49 @@ def name_of(tag: int) -> str:
 def _decide(level: Level, tag: int, vr: str) -> Decision:
     if _must_go(tag):
         return Decision(action=Action.REMOVE, authority="structure")
-    rule = level.profile.naming_rule(tag)
+    path = (*level.path, tag)
+    by_path = level.profile.path_rule(path)
     row = table().row(tag)
-    if rule is not None:
-        found = _by_rule(rule, row, level.profile.options)
-    elif row is not None:
-        found = _by_table(row, level, tag, vr)
-    elif not dictionary_has_tag(tag):
-        return Decision(action=Action.REMOVE, authority="unknown")
+    if by_path is not None:
+        found = _by_path(by_path, row, level)
+    elif level.opening is not None:
+        found = replace(level.opening, action=Action.REMOVE, authority="closed", opened=False)
     else:
-        found = _by_kind(level, tag, vr)
+        found = _by_name(level, row, tag, vr)
+    if vr == "SQ" and found.action in {Action.REMOVE, Action.EMPTY}:
+        found = _opened(found, by_path, row, level, path)
     return _kept_valid(found, level.section, tag, vr)
+
+
+def _by_path(rule: Rule, row: Row | None, level: Level) -> Decision:
+    """Apply a rule that names the path; what the table has go with its sequence departs."""
+    found = _by_rule(rule, row, level.profile.options)
+    departing = level.opening is not None and level.opening.departs
+    return replace(found, departs=found.departs or (departing and rule.action in _WEAKENING))
+
+
+def _by_name(level: Level, row: Row | None, tag: int, vr: str) -> Decision:
+    rule = level.profile.naming_rule(tag)
+    if rule is not None:
+        return _by_rule(rule, row, level.profile.options)
+    if row is not None:
+        return _by_table(row, level, tag, vr)
+    if not dictionary_has_tag(tag):
+        return Decision(action=Action.REMOVE, authority="unknown")
+    return _by_kind(level, tag, vr)
+
+
+def _opened(
+    found: Decision, by_path: Rule | None, row: Row | None, level: Level, path: tuple[int, ...]
+) -> Decision:
+    """Let a sequence stay for what rules name inside it, unless a later path rule ends it."""
+    rule = level.profile.opening_rule(path)
+    rules = level.profile.rules
+    if rule is None or (by_path is not None and rules.index(by_path) > rules.index(rule)):
+        return found
+    opening = _by_rule(replace(rule, action=Action.CLEAN), row, level.profile.options)
+    above = level.opening is not None and level.opening.departs
+    return replace(opening, departs=opening.departs or above, opened=True)
 
 
 def _must_go(tag: int) -> bool:
@@ -170,8 +265,8 @@ def _must_go(tag: int) -> bool:
 
     Command, meta and directory groups, group lengths, curves (50xx) and overlays (60xx),
     icons, encapsulated documents, MAC parameters and digital signatures (no longer true of
-    the new bytes), Encrypted and Original Attributes, trailing padding. Private
-    attributes are settled apart; the character set and the declarations of an earlier
+    the new bytes), Encrypted, Original and Modified Attributes, the sender's word on private
+    blocks (`headers.private`), trailing padding. Private attributes are settled apart; the character set and the declarations of an earlier
     de-identification are written anew.
     """
     group, element = tag >> 16, tag & 0xFFFF
@@ -196,6 +291,7 @@ def _by_rule(rule: Rule, row: Row | None, options: frozenset[Option]) -> Decisio
         departs=row is not None and rule.action in _WEAKENING and not allowed,
         value=rule.value,
         why=rule.why,
+        origin=rule.origin,
     )
 
 
@@ -203,7 +299,10 @@ def _by_table(row: Row, level: Level, tag: int, vr: str) -> Decision:
     options = level.profile.options
     granted = [(option, code) for option, code in row.options.items() if option in options]
     if not granted:
-        return Decision(action=_basic(row.basic, level.section.type_of(tag)), authority="table")
+        action = _basic(row.basic, level.section.type_of(tag))
+        if action is Action.DUMMY and vr == "SQ" and "C" in row.options.values():
+            action = Action.REMOVE  # reports and graphics: no rows say what a dummy of them is
+        return Decision(action=action, authority="table")
     # Of two options that grant the same attribute the stricter decides: C before K.
     option, code = min(granted, key=itemgetter(1))
     action = Action.KEEP if code == "K" else _cleaned(vr)
@@ -217,27 +316,37 @@ def _cleaned(vr: str) -> Action:
 def _basic(code: str, kind: str | None) -> Action:
     """Settle a code of the basic column by the Type of the attribute.
 
-    The star of ``X/Z/U*`` says that the UIDs inside are replaced.
+    The star of ``X/Z/U*`` says that the UIDs inside are replaced. It is taken wherever the
+    IOD wants the sequence: one that is emptied leaves Referenced Series Sequence, Type 1C,
+    telling of references that are no longer there.
     """
     letters = code.rstrip("*").split("/")
     order = {"1": "DUZX", "1C": "DUZX", "2": "ZDUX", "2C": "ZDUX"}.get(kind or "3", "XZDU")
+    if code.endswith("*") and order[0] != "X":
+        return Action.UID
     letter = min(letters, key=order.index)
     return {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}[letter]
 
 
 def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     kind = level.section.type_of(tag)
+    if tag in PIXELS and kind is not None and not level.path:
+        return Decision(action=Action.KEEP, authority="unlisted")  # whatever a rule says of OW
     rule = level.profile.vr_rule(vr)
     if rule is not None:
-        return _by_rule(rule, None, level.profile.options)
-    if tag in PIXELS and kind is not None and not level.path:
-        return Decision(action=Action.KEEP, authority="unlisted")
+        found = _by_rule(rule, None, level.profile.options)
+        # Whoever wrote the rule thought of no attribute in particular, so Types still count.
+        gone = found.action is Action.REMOVE
+        return replace(found, action=_basic("X/Z/D", kind)) if gone else found
+    if level.retained is not None and tag in codes.ATTRIBUTES:
+        return Decision(action=Action.KEEP, authority="unlisted", option=level.retained)
+    asked = level.section.demanded | level.section.conditional
     strict = level.profile.unlisted.standard == "remove"
-    if kind is None or (strict and kind == "3"):
+    if kind is None or (strict and tag not in asked):
         return Decision(action=Action.REMOVE, authority="unlisted")
     if vr in NUMBERS or vr == "SQ":
         action = Action.KEEP
-    elif vr in {"CS", "SH", "LO", "UC"}:
+    elif vr in {"CS", "SH", "LO", "UC"} or (vr in {"ST", "LT", "UT"} and _is_cleaned(level)):
         action = Action.CLEAN
     elif vr == "UI":
         action = Action.UID
@@ -246,19 +355,24 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     return Decision(action=action, authority="unlisted")
 
 
+def _retained(profile: Profile, path: tuple[int, ...]) -> Option | None:
+    """Option that keeps the innermost sequence of a path: K of a sequence."""
+    row = table().row(path[-1]) if path else None
+    granted = [o for o, code in row.options.items() if code == "K"] if row is not None else []
+    return next((option for option in granted if option in profile.options), None)
+
+
+def _is_cleaned(level: Level) -> bool:
+    """Whether an option cleans a sequence around a level: C of a sequence, PS3.15 E.1.1."""
+    rows = [table().row(tag) for tag in level.path]
+    granted = [row.options for row in rows if row is not None]
+    return any(code.get(option) == "C" for code in granted for option in level.profile.options)
+
+
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:
     """Turn removal of what the IOD demands into emptying or a dummy."""
     kind, demanded = section.type_of(tag), tag in section.demanded
     action = found.action
     if action is Action.REMOVE and demanded and vr != "SQ":
         action = Action.EMPTY if kind == "2" else Action.DUMMY
-    return Decision(
-        action=action,
-        authority=found.authority,
-        type=kind,
-        demanded=demanded,
-        option=found.option,
-        departs=found.departs,
-        value=found.value,
-        why=found.why,
-    )
+    return replace(found, action=action, type=kind, demanded=demanded)

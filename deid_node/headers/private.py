@@ -3,6 +3,12 @@
 Under Retain Safe Private (PS3.15 E.3.10) an element stays if Table E.3.10-1 or the profile
 names it by its creator, *and* its value is a number or a known code: free text and bytes
 never stay, whoever declares them safe.
+
+The sender's own word is not taken. E.3.10 lets it declare a block SAFE in Private Data Element
+Characteristics Sequence (0008,0300), but that word lies in the same bytes that are doubted here:
+it would let pass the numbers of any block, a patient number among them, and the text that names
+its creator. Who trusts a scanner's blocks names them in a profile, once and to be read by all.
+The sequence itself goes, for it describes blocks that are gone.
 """
 
 from __future__ import annotations
@@ -17,14 +23,13 @@ from deid_node.headers.reading import strings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydicom.dataset import Dataset
-
     from deid_node.headers.profile import Profile, SafePrivate
+    from deid_node.headers.reading import Source
 
 _CREATORS: Final = range(0x10, 0x100)
 
 
-def safe_elements(dataset: Dataset, profile: Profile) -> dict[int, str]:
+def safe_elements(dataset: Source, profile: Profile) -> dict[int, str]:
     """Find the safe private elements at one level of a dataset.
 
     Returns
@@ -56,7 +61,7 @@ def block_of(creator_tag: int, tags: Iterable[int]) -> list[int]:
     return [tag for tag in tags if tag & 0xFFFFFF00 == block]
 
 
-def _block(dataset: Dataset, creator_tag: int, profile: Profile) -> dict[int, str]:
+def _block(dataset: Source, creator_tag: int, profile: Profile) -> dict[int, str]:
     names = strings(dataset.get_item(creator_tag), "LO", "ascii") or ()
     if len(names) != 1:
         return {}

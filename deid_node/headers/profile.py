@@ -2,10 +2,13 @@
 
 A profile is a value. Which of its rules decides about an attribute:
 
-1. a rule that names the tag, then a rule whose mask matches it; of two, the later one;
-2. Table E.1-1 with the profile's options;
-3. a rule that names the VR;
-4. the profile's word on attributes that nothing lists.
+1. a rule that names its path of sequences, one without masks before one with;
+2. a rule that names the tag, then a rule whose mask matches it;
+3. Table E.1-1 with the profile's options;
+4. a rule that names the VR;
+5. the profile's word on attributes that nothing lists.
+
+Of two rules of one kind the later one decides.
 
 A rule by VR comes after the table, so ``vr: [LO], action: keep`` cannot undo it.
 """
@@ -14,15 +17,26 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from deid_node.headers.confidentiality import Option, matches
+from deid_node.headers.iod import is_patients
 
-__all__ = ["Action", "Option", "Profile", "Rule", "SafePrivate", "Unlisted"]
+if TYPE_CHECKING:
+    from deid_node.headers.paths import PathMask
+
+__all__ = ["Action", "Option", "Patients", "Profile", "Rule", "SafePrivate", "Unlisted"]
 
 AGE_CAP: Final = 89
 """Greatest age in years that is passed on; 45 CFR 164.514(b)(2)(i)(C)."""
+
+SHIFT_DAYS: Final = (-3650, -365)
+"""Least and greatest day shift. Always back in time and at least a year, so that no output
+lies in the future and no date is close to the real one."""
+
+_TOLD: Final = {"decides": False}
+"""Marks a field that is for the reader and decides nothing."""
 
 
 class Action(enum.Enum):
@@ -50,6 +64,10 @@ class Action(enum.Enum):
     """D: the value that the rule gives."""
 
 
+PRESERVING: Final = frozenset({Action.KEEP, Action.CLEAN, Action.SHIFT, Action.CAP_AGE, Action.UID})
+"""Actions that let something of a value, or a link that it makes, stay."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule: which attributes, which action, and why.
@@ -60,6 +78,8 @@ class Rule:
         Tags that are named.
     masks
         Eight characters each, ``x`` for any hexadecimal digit.
+    paths
+        Attributes inside sequences, or at the top level alone.
     vrs
         Value representations.
     action
@@ -68,14 +88,18 @@ class Rule:
         The new value; with `Action.SET` only.
     why
         The reason, for whoever reads the profile.
+    origin
+        File and line where it stands.
     """
 
     tags: frozenset[int] = frozenset()
     masks: tuple[str, ...] = ()
+    paths: tuple[PathMask, ...] = ()
     vrs: frozenset[str] = frozenset()
     action: Action
     value: str = ""
-    why: str
+    why: str = field(metadata=_TOLD)
+    origin: str = field(default="", repr=False, metadata=_TOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +133,34 @@ class Unlisted:
     ----------
     standard
         ``keep-clean``: numbers and codes of the IOD stay, text passes the cleaner.
-        ``remove``: the same for attributes that the IOD demands; all others go.
+        ``remove``: the same for attributes that the IOD demands; all others go, so that the
+    rules are the list of what may stay.
     """
 
     standard: Literal["keep-clean", "remove"] = "keep-clean"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patients:
+    """How a patient is named in the output.
+
+    Parameters
+    ----------
+    method
+        ``hmac``: by the key alone. ``table``: by a file of the site; who is not in it is
+        held. ``sequence``: numbered in order of arrival.
+    prefix
+        First characters of the name, unless a table gives it.
+    file
+        Of a table or sequence, as the profile writes it.
+    folder
+        Where that path starts: the folder of the profile.
+    """
+
+    method: Literal["hmac", "table", "sequence"] = "hmac"
+    prefix: str = "P"
+    file: str = ""
+    folder: str = field(default="", repr=False, metadata=_TOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +183,16 @@ class Profile:
         Private elements that stay under Retain Safe Private besides those of PS3.15.
     age_cap
         Greatest age in years that `Action.CAP_AGE` lets pass.
+    sop_classes
+        SOP Classes that are accepted; None for all whose header can be de-identified.
+    patients
+        How a patient is named.
+    days
+        Least and greatest number of days by which dates move; 0 is not among them.
+    words, codes
+        Of the site, that may stay in text and in code strings.
+    why
+        What the profile is for.
     """
 
     name: str
@@ -145,14 +203,37 @@ class Profile:
     rules: tuple[Rule, ...] = ()
     safe_private: tuple[SafePrivate, ...] = ()
     age_cap: int = AGE_CAP
+    sop_classes: frozenset[str] | None = None
+    patients: Patients = field(default_factory=Patients)
+    days: tuple[int, int] = SHIFT_DAYS
+    words: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
+    why: str = field(default="", repr=False, metadata=_TOLD)
 
-    def extended(self, child: Profile) -> Profile:
-        """Put a child on top: its rules come later, its other words replace ours."""
-        return replace(
-            child,
-            options=self.options | child.options,
-            rules=self.rules + child.rules,
-            safe_private=self.safe_private + child.safe_private,
+    def accepts(self, sop_class_uid: str) -> bool:
+        """Whether instances of a SOP Class may be de-identified under this profile."""
+        named = self.sop_classes is None or sop_class_uid in self.sop_classes
+        return named and is_patients(sop_class_uid)
+
+    def path_rule(self, path: tuple[int, ...]) -> Rule | None:
+        """Last rule that names a path of tags, one without masks before one with."""
+        meant = [
+            (mask.is_exact, place, rule)
+            for place, rule in enumerate(self.rules)
+            for mask in rule.paths
+            if mask.matches(path)
+        ]
+        return max(meant, key=lambda found: found[:2])[2] if meant else None
+
+    def opening_rule(self, path: tuple[int, ...]) -> Rule | None:
+        """Last rule that lets something stay inside the sequence at a path."""
+        return next(
+            (
+                rule
+                for rule in reversed(self.rules)
+                if rule.action in PRESERVING and any(mask.leads_into(path) for mask in rule.paths)
+            ),
+            None,
         )
 
     def naming_rule(self, tag: int) -> Rule | None:
@@ -167,10 +248,19 @@ class Profile:
 
     def digest(self) -> str:
         """SHA-256 of everything that decides, as 64 hexadecimal digits."""
-        parts: list[object] = [self.name, self.version, self.edition, self.age_cap]
-        parts += [sorted(option.value for option in self.options), self.unlisted.standard]
-        parts += [
-            (sorted(r.tags), r.masks, sorted(r.vrs), r.action.value, r.value) for r in self.rules
+        return hashlib.sha256(repr(_deciding(self)).encode()).hexdigest()
+
+
+def _deciding(value: Any) -> object:  # noqa: ANN401 - any part of a profile
+    """Turn a part of a profile into plain values in one order, without what only explains."""
+    if is_dataclass(value):
+        return [
+            (f.name, _deciding(getattr(value, f.name)))
+            for f in fields(value)
+            if f.metadata.get("decides", True)
         ]
-        parts += [(safe.creator, safe.group, safe.elements) for safe in self.safe_private]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, frozenset):
+        return sorted(map(repr, map(_deciding, value)))
+    return list(map(_deciding, value)) if isinstance(value, tuple) else value

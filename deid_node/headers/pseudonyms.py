@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import base64
 import hmac
-from typing import Final, NewType
+from typing import TYPE_CHECKING, Final, NewType
 
-from deid_node.errors import KeyUnusable
+from deid_node.errors import KeyUnusable, ProfileInvalid
+from deid_node.headers.profile import SHIFT_DAYS, Patients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SeriesKey = NewType("SeriesKey", str)
 """Pseudonym of a Series Instance UID; safe in logs, file names and tables."""
@@ -25,9 +29,8 @@ InstanceKey = NewType("InstanceKey", str)
 KEY_BYTES: Final = 32
 """Least length of a key: as long as the digest, RFC 2104 section 3."""
 
-SHIFT_DAYS: Final = (-3650, -365)
-"""Least and greatest day shift. Always back in time and at least a year, so that no output
-lies in the future and no date is close to the real one."""
+KEYED: Final = Patients()
+"""Patients are named by the key alone, unless a profile says otherwise."""
 
 _PADDING: Final = " \0"
 """What DICOM pads values with (PS3.5 6.2); it is not part of an identifier."""
@@ -40,6 +43,9 @@ class Pseudonyms:
     ----------
     key
         At least `KEY_BYTES` secret bytes.
+    names
+        Gives a patient's name by Patient ID where a profile does not name patients by the
+        key: a table or a sequence of the site. It may hold the patient by raising.
 
     Raises
     ------
@@ -55,14 +61,15 @@ class Pseudonyms:
     False
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "_names")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, names: Callable[[str], str] | None = None) -> None:
         if len(key) < KEY_BYTES:
             raise KeyUnusable(f"the pseudonym key has {len(key)} bytes, {KEY_BYTES} are needed")
         if len(set(key)) == 1:
             raise KeyUnusable("the pseudonym key is one byte repeated, not a random secret")
         self._key = bytes(key)
+        self._names = names
 
     def __repr__(self) -> str:
         """Never show the key."""
@@ -94,16 +101,52 @@ class Pseudonyms:
         number = (number & ~(0x3 << 62)) | (0x2 << 62)
         return f"2.25.{number}"
 
-    def patient(self, patient_id: str) -> str:
-        """Name a patient: 17 characters, valid as Patient ID (LO) and Patient's Name (PN)."""
-        return "P" + _base32(self._digest("patient", patient_id)[:10]).upper()
+    def naming(self, names: Callable[[str], str]) -> Pseudonyms:
+        """Give the same key with a table or sequence of the site's own names."""
+        return Pseudonyms(self._key, names)
 
-    def day_shift(self, patient_id: str) -> int:
-        """Whole days to add to each date of one patient, within `SHIFT_DAYS`; never 0.
+    def patient(self, patient_id: str, patients: Patients = KEYED) -> str:
+        """Name a patient: valid as Patient ID (LO) and as Patient's Name (PN).
 
-        One shift for one patient: intervals between visits and times of day survive.
+        Parameters
+        ----------
+        patient_id
+            The original Patient ID.
+        patients
+            How the profile names patients; by the key it is the prefix and 16 characters.
+
+        Raises
+        ------
+        PatientNotInTable
+            If the site's table does not have the patient.
+        ProfileInvalid
+            If the profile asks for a table or sequence and none was given: no patient
+            gets a name of another kind than the profile says.
         """
-        least, greatest = SHIFT_DAYS
+        if patients.method == "hmac":
+            return patients.prefix + _base32(self._digest("patient", patient_id)[:10]).upper()
+        if self._names is None:
+            raise ProfileInvalid(f"the profile names patients by {patients.method}, none is open")
+        return self._names(patient_id.strip(_PADDING))
+
+    def patient_key(self, patient_id: str) -> str:
+        """Recognise a patient without the Patient ID: 24 characters a-z, 2-7."""
+        return self._name("patient-sequence", patient_id)
+
+    def day_shift(self, patient_id: str, days: tuple[int, int] = SHIFT_DAYS) -> int:
+        """Whole days to add to each date of one patient; never 0.
+
+        One shift for one patient: intervals between visits and times of day survive. It
+        comes from the key whatever names the patient.
+
+        Parameters
+        ----------
+        patient_id
+            The original Patient ID.
+        days
+            Least and greatest shift, without 0 between them.
+        """
+        least, greatest = days
         number = int.from_bytes(self._digest("day-shift", patient_id)[:8], "big")
         return least + number % (greatest - least + 1)
 
@@ -118,6 +161,10 @@ class Pseudonyms:
             Identifier of what they are drawn for, such as a Series Instance UID.
         """
         return int.from_bytes(self._digest(f"seed/{purpose}", value)[:8], "big")
+
+    def key_for(self, purpose: str) -> bytes:
+        """Derive a key of 32 bytes for one purpose; it gives neither this key nor another."""
+        return self._digest(f"key/{purpose}", "")
 
     def fingerprint(self) -> str:
         """Tell two keys apart without showing either: 12 characters a-z, 2-7."""

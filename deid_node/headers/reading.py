@@ -11,18 +11,38 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pydicom.charset import python_encoding
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.valuerep import PersonName
 
+from deid_node.dicom.wire import Items
+
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from collections.abc import Collection
 
 Element = DataElement | RawDataElement
+
+
+class Source(Protocol):
+    """A level of a dataset as it came: a pydicom Dataset, or places in bytes."""
+
+    def __contains__(self, tag: int, /) -> bool:
+        """Whether the level has an element."""
+
+    def __len__(self) -> int:
+        """Count the elements."""
+
+    def keys(self) -> Collection[int]:
+        """Tags of the elements."""
+
+    def get_item(self, tag: int, /) -> Element:
+        """Give one element, as raw as may be."""
+
 
 TEXT: Final = frozenset({"SH", "LO", "UC", "ST", "LT", "UT"})
 STRINGS: Final = TEXT | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "PN", "TM", "UI", "UR"}
@@ -77,7 +97,7 @@ def vr_of(element: Element, *, signed_pixels: bool) -> str | None:
     return None
 
 
-def codec_of(dataset: Dataset) -> str | None:
+def codec_of(dataset: Source) -> str | None:
     """Python's name of the character set of a dataset; None if it cannot be told simply.
 
     Several character sets with ISO 2022 escapes, and unknown ones, give None: then only
@@ -120,7 +140,7 @@ def numbers(element: Element, vr: str) -> tuple[float, ...] | None:
     where numbers belong, UTF-16 too), or if an attribute tag is none of the dictionary's.
     """
     values = _numbers(element, vr)
-    if values is None or (len(values) > 1 and _single(int(element.tag))):
+    if values is None or (len(values) > 1 and single(int(element.tag))):
         return None
     if vr == "AT" and not all(dictionary_has_tag(int(tag)) for tag in values):
         return None
@@ -135,7 +155,7 @@ def _numbers(element: Element, vr: str) -> tuple[float, ...] | None:
         return values if len(values) == len(found) else None
     form = _NUMBER_FORMATS[vr]
     size = 4 if vr == "AT" else struct.calcsize(form)
-    if len(raw) % size or _LETTERS.fullmatch(raw.replace(b"\0", b"")):
+    if len(raw) % size or looks_like_text(raw):
         return None
     endian = "<" if getattr(element, "is_little_endian", True) else ">"
     unpacked = struct.unpack(f"{endian}{len(raw) // struct.calcsize(form)}{form}", raw)
@@ -144,17 +164,23 @@ def _numbers(element: Element, vr: str) -> tuple[float, ...] | None:
     return unpacked
 
 
+def looks_like_text(raw: bytes) -> bool:
+    """Whether the bytes of a number are letters, UTF-16 too."""
+    return _LETTERS.fullmatch(raw.replace(b"\0", b"")) is not None
+
+
 @lru_cache(maxsize=4096)
-def _single(tag: int) -> bool:
+def single(tag: int) -> bool:
     """Whether the dictionary allows one value only."""
     return dictionary_has_tag(tag) and dictionary_VM(tag) == "1"
 
 
-def items(dataset: Dataset, tag: int) -> tuple[Dataset, ...] | None:
+def items(dataset: Source, tag: int) -> tuple[Source, ...] | None:
     """Items of a sequence; None if it cannot be parsed."""
-    element = dataset.get_item(tag)
-    value = element.value
-    if not isinstance(value, DicomSequence):
+    value: object = dataset.get_item(tag).value
+    if isinstance(value, Items):
+        return value.levels()
+    if isinstance(dataset, Dataset) and not isinstance(value, DicomSequence):
         try:
             value = dataset[tag].value
         except Exception:  # noqa: BLE001 - any parser fault means unreadable; its text may quote values

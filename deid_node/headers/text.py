@@ -54,7 +54,7 @@ def own_words(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(word for word in words if len(word) >= _SHORTEST_OWN)
 
 
-def cleaned(text: str, own: frozenset[str]) -> str:
+def cleaned(text: str, own: frozenset[str], also: frozenset[str] = frozenset()) -> str:
     """Keep the words of a description that the vocabulary knows.
 
     Parameters
@@ -63,6 +63,8 @@ def cleaned(text: str, own: frozenset[str]) -> str:
         Value of an element of VR SH, LO, UC, ST, LT or UT.
     own
         Words that must go whatever they mean, from `own_words`.
+    also
+        Words of the site that may stay besides the vocabulary, in lower case.
 
     Returns
     -------
@@ -81,18 +83,22 @@ def cleaned(text: str, own: frozenset[str]) -> str:
     ascii_only = re.sub(r"\S*[^\x00-\x7f]\S*", " ", text)
     words = [word.strip(".") for word in _SEPARATORS.split(ascii_only)]
     words = [word for word in words if word]
-    kept = [word for word in words if _may_stay(word.lower(), own)]
+    kept = [word for word in words if _may_stay(word.lower(), own, also)]
     if len(kept) == len(words) and text == ascii_only and text.isprintable():
         return text
     return " ".join(kept)
 
 
-def cleaned_code(code: str, own: frozenset[str]) -> str | None:
-    """Let a code string (CS) pass whole or not at all; None if it may not."""
+def cleaned_code(code: str, own: frozenset[str], also: frozenset[str] = frozenset()) -> str | None:
+    """Let a code string (CS) pass whole or not at all; None if it may not.
+
+    `also` are whole codes of the site.
+    """
     words = [word for word in re.split(r"[_ ]+", code.lower()) if word]
     known = (
         len(code) <= _SHORT_CODE
         or code in known_codes()
+        or code in also
         or all(_may_stay(word, frozenset()) for word in words)
     )
     return code if known and (len(code) <= _SHORT_CODE or not own.intersection(words)) else None
@@ -115,7 +121,7 @@ def _listed(name: str) -> list[str]:
     return [word for line in text.splitlines() if line[:1] != "#" for word in line.split()]
 
 
-def _may_stay(word: str, own: frozenset[str]) -> bool:
+def _may_stay(word: str, own: frozenset[str], also: frozenset[str] = frozenset()) -> bool:
     if word in own:
         return False
-    return word in vocabulary() or _FIGURE.fullmatch(word) is not None
+    return word in vocabulary() or word in also or _FIGURE.fullmatch(word) is not None

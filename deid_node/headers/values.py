@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from deid_node.headers.reading import Element
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
-_BLIND: Final = frozenset({Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.PSEUDONYM, Action.SET})
+BLIND: Final = frozenset({Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.PSEUDONYM, Action.SET})
+"""Actions that do not look at the old value."""
 
 Values = tuple[object, ...]
 """Values of an element; no value at all is the empty element."""
@@ -43,6 +44,8 @@ class Subject:
         Words of the patient's names and IDs.
     age_cap
         Greatest age in years that passes.
+    words, codes
+        Of the site, that may stay in text and in code strings.
     """
 
     pseudonyms: Pseudonyms
@@ -50,6 +53,8 @@ class Subject:
     days: int
     own: frozenset[str]
     age_cap: int
+    words: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
 
 
 def changed(
@@ -63,7 +68,7 @@ def changed(
         The new values; None if nothing of the old value may stay, or it is unreadable.
     """
     action = decision.action
-    if action in _BLIND and not (action is Action.DUMMY and vr == "UI"):
+    if action in BLIND and not (action is Action.DUMMY and vr == "UI"):
         return _blindly(decision, vr, subject)
     if vr in reading.STRINGS:
         return _changed_strings(element, vr, codec, action, subject)
@@ -95,7 +100,7 @@ def _kept_bytes(element: Element, decision: Decision) -> Values | None:
     )
     if not kept or not isinstance(element.value, bytes):
         return None
-    return (element.value,)
+    return (element.value + b"\0" * (len(element.value) % 2),)
 
 
 def _changed_strings(
@@ -110,11 +115,11 @@ def _changed_strings(
         return _codes(values, action, subject)
     if vr in reading.TEXT or vr in {"PN", "AE", "UR"}:
         return _words(values, vr, action, subject)
-    return actions.each(values, _change_of(vr, action, subject))
+    return actions.each(values, change_of(vr, action, subject))
 
 
-def _change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str | None]:
-    """Change of one value of a VR that has a grammar."""
+def change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str | None]:
+    """Give the change of one value of a VR that has a grammar; it gives None if it cannot."""
     days = 0 if action is Action.KEEP else subject.days
     if vr == "DA":
         return lambda date: actions.shifted_date(date, days)
@@ -133,7 +138,7 @@ def _change_of(vr: str, action: Action, subject: Subject) -> Callable[[str], str
 def _codes(values: tuple[str, ...], action: Action, subject: Subject) -> Values | None:
     if action is Action.KEEP and not subject.own.intersection(text.own_words(values)):
         return values
-    kept = [text.cleaned_code(value, subject.own) for value in values]
+    kept = [text.cleaned_code(value, subject.own, subject.codes) for value in values]
     if not any(kept):
         return None
     return tuple(CHANGED_CODE if value is None else value for value in kept)
@@ -144,5 +149,7 @@ def _words(values: tuple[str, ...], vr: str, action: Action, subject: Subject) -
         return values
     if vr not in reading.TEXT:
         return None
-    kept = tuple(filter(None, (text.cleaned(value, subject.own) for value in values)))
+    kept = tuple(
+        filter(None, (text.cleaned(value, subject.own, subject.words) for value in values))
+    )
     return kept or None

@@ -13,10 +13,10 @@ from deid_node.dicom.volume import stack
 from deid_node.face.fill import fill
 from deid_node.face.mask import shape_mask
 from deid_node.face.plausibility import judge
+from deid_node.headers.level_scrub import kept_keywords
 from deid_node.pipeline.closing import refuse_changed_voxels, refuse_residue
 from deid_node.pipeline.output import (
     deface_instances,
-    kept_keywords,
     scrub_instances,
     segment,
 )
@@ -121,7 +121,8 @@ def deidentify(
     segmentation = encode(segment(mask, defaced, series, scrubs[0], recipe))
 
     begin("residue")
-    refuse_residue(series, (*instances, segmentation), kept=kept_keywords(scrubs))
+    kept = kept_keywords(deed for each in scrubs for deed in each.deeds)
+    refuse_residue(series, (*instances, segmentation), kept=kept)
     return DeidentifiedSeries(
         instances=instances,
         segmentation=segmentation,

@@ -7,26 +7,38 @@ claims that one was removed (113102, or (0028,0302) NO), and no destination take
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deid_node import __version__
-from deid_node.dicom.part10 import encode_like
+from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
-from deid_node.dicom.uids import sop_class_name
-from deid_node.errors import BurnedInAnnotation, ResidualIdentifier, SOPClassNotAccepted
+from deid_node.dicom.uids import sop_class_name, written_syntax
+from deid_node.dicom.wire import Unsuited, read_elements, read_part10
+from deid_node.dicom.wire_out import file_head
+from deid_node.errors import (
+    BurnedInAnnotation,
+    MissingAttribute,
+    ResidualIdentifier,
+    SOPClassNotAccepted,
+)
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.iod import section_of
-from deid_node.headers.profile import Action
-from deid_node.headers.residue import identifiers_of, residue
+from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
+from deid_node.headers.second_look import SecondLook
+from deid_node.headers.splice import Splicer
+from deid_node.pipeline.linkage import LINKED, linkage_of
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
-    from deid_node.dicom.part10 import EncodedInstance
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.headers.reading import Source
     from deid_node.headers.scrub import Deed
+    from deid_node.pipeline.linkage import Linkage
+
+NODE: Final = f"deid-node {__version__}"
+SOP_CLASS_UID: Final = 0x00080016
+SOP_INSTANCE_UID: Final = 0x00080018
+BURNED_IN_ANNOTATION: Final = 0x00280301
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +53,17 @@ class ScrubbedInstance:
         What was done to each attribute; holds no value.
     codes
         Codes of CID 7050 that the deeds bear out.
+    kept
+        Keywords of attributes that the profile kept as they were.
+    linkage
+        Old and new identifiers; never to be shown.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    kept: frozenset[str]
+    linkage: Linkage
 
 
 class HeaderScrubber:
@@ -64,6 +82,8 @@ class HeaderScrubber:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms) -> None:
         self._profile = profile
         self._pseudonyms = pseudonyms
+        self._splicer = Splicer(profile, pseudonyms, node=NODE)
+        self._second_look = SecondLook()
 
     def run(self, part10: bytes) -> ScrubbedInstance:
         """De-identify the header of one Part 10 file.
@@ -75,6 +95,44 @@ class HeaderScrubber:
         SeriesHeld
             If text is burned into its pixels, or an identifier is left.
         """
+        try:
+            done = self._as_bytes(part10)
+        except Unsuited:
+            done = self._as_dataset(part10)
+        found = self._second_look.findings(part10, done.encoded.part10, kept=done.kept)
+        if found:
+            keywords = tuple(sorted({finding.keyword for finding in found}))
+            raise ResidualIdentifier(keywords=keywords, n_instances=1)
+        return done
+
+    def _as_bytes(self, part10: bytes) -> ScrubbedInstance:
+        """Take the short way, for files of the plain kind."""
+        file = read_part10(part10)
+        if SOP_CLASS_UID not in file.dataset:
+            raise Unsuited
+        self._screen(file.dataset)
+        spliced = self._splicer.run(file)
+        elements = spliced.elements
+        sop_class_uid, sop_instance_uid = (
+            _uid(elements, tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID)
+        )
+        syntax = written_syntax(file.transfer_syntax_uid)
+        content = b"".join([elements[tag] for tag in sorted(elements)])
+        return ScrubbedInstance(
+            encoded=EncodedInstance(
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=sop_instance_uid,
+                transfer_syntax_uid=syntax,
+                part10=file_head(sop_class_uid, sop_instance_uid, syntax) + content,
+            ),
+            deeds=spliced.account.deeds,
+            codes=spliced.account.codes,
+            kept=spliced.account.kept,
+            linkage=linkage_of(file.dataset, read_elements(elements, LINKED), days=spliced.days),
+        )
+
+    def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
+        """Take the long way, by pydicom."""
         source = decode_instance(part10)
         self._screen(source)
         scrubbed = scrub(source, self._profile, self._pseudonyms)
@@ -83,32 +141,30 @@ class HeaderScrubber:
             profile=self._profile,
             deeds=scrubbed.deeds,
             face_removed=False,
-            node=f"deid-node {__version__}",
+            node=NODE,
         )
-        encoded = encode_like(declared, source)
-        self._look_again(source, encoded, scrubbed.deeds)
         return ScrubbedInstance(
-            encoded=encoded,
+            encoded=encode_like(declared, source),
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
+            kept=kept_keywords(scrubbed.deeds),
+            linkage=linkage_of(source, declared, days=scrubbed.days),
         )
 
-    def _screen(self, source: Dataset) -> None:
+    def _screen(self, source: Source) -> None:
         """Turn away what the profile does not accept, and what names a person in its pixels."""
-        sop_class_uid = str(source.SOPClassUID)
-        if not section_of(sop_class_uid).types:
+        sop_class_uid = "".join(strings_of(source, SOP_CLASS_UID, "UI")[:1])
+        if not self._profile.accepts(sop_class_uid):
             raise SOPClassNotAccepted(
                 sop_class=sop_class_name(sop_class_uid), profile=self._profile.name
             )
-        if str(source.get("BurnedInAnnotation", "")).strip().upper() == "YES":
+        if not strings_of(source, SOP_INSTANCE_UID, "UI"):
+            raise MissingAttribute(keyword="SOPInstanceUID", n_instances=1)
+        burned_in = strings_of(source, BURNED_IN_ANNOTATION, "CS")
+        if any(value.strip().upper() == "YES" for value in burned_in):
             raise BurnedInAnnotation(n_instances=1)
 
-    def _look_again(
-        self, source: Dataset, encoded: EncodedInstance, deeds: tuple[Deed, ...]
-    ) -> None:
-        """Search what was written for the identifiers of its source."""
-        kept = frozenset(deed.keyword for deed in deeds if deed.action is Action.KEEP)
-        found = residue(encoded.part10, identifiers_of(source, kept=kept))
-        if found:
-            keywords = tuple(sorted({finding.keyword for finding in found}))
-            raise ResidualIdentifier(keywords=keywords, n_instances=1)
+
+def _uid(elements: dict[int, bytes], tag: int) -> str:
+    """Value of a written UID."""
+    return elements[tag][8:].rstrip(b"\0").decode("ascii")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 
 from deid_node.errors import KeyUnusable
-from deid_node.headers.pseudonyms import SHIFT_DAYS, Pseudonyms
+from deid_node.headers.profile import SHIFT_DAYS
+from deid_node.headers.pseudonyms import Pseudonyms
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))

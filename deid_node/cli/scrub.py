@@ -1,0 +1,81 @@
+"""``deid-node scrub``: headers only, a folder in, a folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deid_node.cli.options import ConfigOption, JsonOption, KeyOption, ProfileOption
+
+DurableOption = Annotated[
+    bool,
+    typer.Option(
+        "--durable", help="Sync every file to the disk: slower, survives a power failure."
+    ),
+]
+
+
+def scrub(
+    folder: Annotated[Path, typer.Argument(help="Folder with DICOM files, at any depth.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")],
+    profile: ProfileOption = None,
+    key: KeyOption = None,
+    config: ConfigOption = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    held: Annotated[
+        Path | None,
+        typer.Option(
+            "--held",
+            help="Folder for held.csv, the list of files not written; it repeats their names.",
+            show_default=False,
+        ),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            "--audit",
+            help="Append one sealed line for each instance to this file. Default: [audit] file.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    durable: DurableOption = False,
+    json: JsonOption = False,
+) -> None:
+    """De-identify headers, of every SOP Class the profile accepts. Pixels and FACES stay.
+
+    For heads use `deface`: here nothing claims that a face was removed, and the node never
+    sends the result anywhere.
+
+    A file appears whole or not at all, also after kill -9; none replaces another.
+
+    What is doubtful is held: listed, and not written.
+
+    Example: deid-node scrub ./incoming --out ./clean --profile basic --key site.key
+    """
+    from contextlib import ExitStack
+
+    from deid_node.cli.scrub_summary import finish, watched, write_held
+    from deid_node.cli.site import site_from
+    from deid_node.node.audit import AuditLog
+    from deid_node.node.output_folder import refuse_inside
+    from deid_node.node.scrub_folder import FolderScrub, refuse_overlap
+
+    site = site_from(config, profile=profile, key=key)
+    audit = audit or (site.settings.audit.file if site.settings else None)
+    refuse_overlap(folder, out)
+    for private in filter(None, (held, audit)):
+        refuse_inside(private, out)
+    with ExitStack() as stack:
+        log = None
+        if audit is not None:
+            log = stack.enter_context(
+                AuditLog(audit, site.profile, site.pseudonyms, verb="scrub", durable=durable)
+            )
+        work = FolderScrub(site.profile, site.pseudonyms, durable=durable, jobs=jobs, audit=log)
+        outcomes = watched(work.run(folder, out), folder)
+    if held is not None:
+        write_held(outcomes, held)
+    finish(outcomes, folder, out, json=json)

@@ -1,0 +1,128 @@
+"""The MR instance, and what of it research needs."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import MRImageStorage
+
+NAME = "ZEBRAFISH^QUENTIN"
+
+
+def mr_instance() -> Dataset:
+    """Give a whole, valid MR instance of 8 by 8 pixels with the attributes research needs."""
+    values: dict[str, object] = {
+        "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND"],
+        "SOPClassUID": MRImageStorage,
+        "SOPInstanceUID": "1.2.3.4.5.1",
+        "StudyDate": "20240229",
+        "SeriesDate": "20240229",
+        "AcquisitionDate": "20240229",
+        "ContentDate": "20240229",
+        "StudyTime": "101112.5",
+        "AcquisitionDateTime": "20240229101112.250000+0100",
+        "AccessionNumber": "A4711",
+        "Modality": "MR",
+        "Manufacturer": "SIEMENS",
+        "ManufacturerModelName": "Prisma",
+        "SeriesDescription": "T2 FLAIR sag 3mm",
+        "ReferringPhysicianName": "",
+        "PatientName": NAME,
+        "PatientID": "MRN-0815-77",
+        "PatientBirthDate": "19420707",
+        "PatientSex": "F",
+        "PatientAge": "093Y",
+        "PatientWeight": "71.5",
+        "ScanningSequence": "SE",
+        "SequenceVariant": ["SK", "SP"],
+        "ScanOptions": "FS",
+        "MRAcquisitionType": "2D",
+        "SliceThickness": "3",
+        "RepetitionTime": "9000",
+        "EchoTime": "87.5",
+        "InversionTime": "2500",
+        "NumberOfAverages": "1",
+        "ImagingFrequency": "123.25",
+        "EchoNumbers": "1",
+        "MagneticFieldStrength": "3",
+        "SpacingBetweenSlices": "3.3",
+        "EchoTrainLength": "16",
+        "PixelBandwidth": "220",
+        "FlipAngle": "150",
+        "SAR": "0.7",
+        "PatientPosition": "HFS",
+        "DiffusionBValue": 1000.0,
+        "DiffusionGradientOrientation": [0.0, 0.6, 0.8],
+        "StudyInstanceUID": "1.2.3.4.5.2",
+        "SeriesInstanceUID": "1.2.3.4.5.3",
+        "StudyID": "4711",
+        "SeriesNumber": "7",
+        "AcquisitionNumber": "1",
+        "InstanceNumber": "12",
+        "ImagePositionPatient": ["-90.5", "-120", "33.25"],
+        "ImageOrientationPatient": ["0", "1", "0", "0", "0", "-1"],
+        "FrameOfReferenceUID": "1.2.3.4.5.4",
+        "PositionReferenceIndicator": "",
+        "SliceLocation": "12.5",
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": 8,
+        "Columns": 8,
+        "PixelSpacing": ["0.5", "0.5"],
+        "BitsAllocated": 16,
+        "BitsStored": 12,
+        "HighBit": 11,
+        "PixelRepresentation": 0,
+        "WindowCenter": "40",
+        "WindowWidth": "80",
+        "PixelData": np.arange(64, dtype="<u2").tobytes(),
+    }
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+SURVIVE = [
+    "ScanningSequence",
+    "SequenceVariant",
+    "ScanOptions",
+    "MRAcquisitionType",
+    "SliceThickness",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "NumberOfAverages",
+    "ImagingFrequency",
+    "EchoNumbers",
+    "MagneticFieldStrength",
+    "SpacingBetweenSlices",
+    "EchoTrainLength",
+    "PixelBandwidth",
+    "FlipAngle",
+    "SAR",
+    "PatientPosition",
+    "SeriesNumber",
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "SliceLocation",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "WindowCenter",
+    "WindowWidth",
+    "PixelData",
+    "Modality",
+    "ImageType",
+    "SOPClassUID",
+    "Manufacturer",
+]
+"""Attributes that an MR researcher needs, under every shipped profile."""

@@ -1,0 +1,430 @@
+"""The fast second look finds what the slow one finds, on any bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.datadict import tag_for_keyword
+
+from deid_node.errors import InstanceRefused
+from deid_node.headers import second_look
+from deid_node.headers.byte_walk import Unwalkable, Walk, pixel_span
+from deid_node.headers.needles import Identifiers, Needle, encodings_of, identifiers_in
+from deid_node.headers.residue import identifiers_of, residue
+from deid_node.headers.search import Finding, Search
+from deid_node.headers.second_look import SecondLook, source_identifiers
+from tests.planted import mr_instance, planted, written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXPLICIT, IMPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.5"
+LONG = {"OB", "OW", "SQ", "UC", "UN", "UT"}
+UNDEFINED = 0xFFFFFFFF
+
+
+def element(tag: int, vr: str, value: bytes, *, explicit: bool, length: int | None = None) -> bytes:
+    """Write one element by the letter of PS3.5 7.1."""
+    value += b" " * (len(value) % 2)
+    length = len(value) if length is None else length
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    if not explicit:
+        return head + struct.pack("<I", length) + value
+    if vr in LONG:
+        return head + vr.encode() + struct.pack("<HI", 0, length) + value
+    return head + vr.encode() + struct.pack("<H", length) + value
+
+
+def sequence(
+    tag: int, vr: str, entries: Sequence[bytes], *, explicit: bool, undefined: bool
+) -> bytes:
+    """Write a sequence; items and the sequence itself of defined length, or of undefined."""
+    if not undefined:
+        value = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(e)) + e for e in entries)
+        return element(tag, vr, value, explicit=explicit)
+    opening = struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
+    closing = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+    value = b"".join(opening + entry + closing for entry in entries)
+    value += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return element(tag, vr, value, explicit=explicit, length=UNDEFINED)
+
+
+def file_of(content: bytes, syntax: str = EXPLICIT) -> bytes:
+    sop_class = element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.4", explicit=syntax != IMPLICIT)
+    meta = element(0x00020010, "UI", syntax.encode() + b"\0" * (len(syntax) % 2), explicit=True)
+    length = element(0x00020000, "UL", struct.pack("<I", len(meta)), explicit=True)
+    return bytes(128) + b"DICM" + length + meta + sop_class + content
+
+
+VALUES = {
+    "PatientName": [
+        b"ZEBRAFISH^QUENTIN",
+        b"Lee^Ann",
+        b"X^Y",
+        "Brain^Ümit=山田^太郎".encode(),
+        "Æon^Ümit".encode("latin-1"),
+        b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+        b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
+    ],
+    "OperatorsName": [b"", b"Otter^Olga\\Heron^Hugo"],
+    "PatientID": [b"MRN-0815-77", b"4000", b"123456", b"ANONYMOUS", b"A\0B99"],
+    "AccessionNumber": [b"A4711", b"1"],
+    "PatientBirthDate": [b"19420707", b"1942", b"19000101"],
+    "StudyDate": [b"20240229", b""],
+    "AcquisitionDateTime": [b"20240301101112.25", b" 20240301", b"20240301\\20240302"],
+    "StudyInstanceUID": [b"1.2.826.0.1.3680043.9.1\0", b"1.2.840.10008.1.2\0", b"1.2\\1.3.4.5.6"],
+    "PatientTelephoneNumbers": [b"+49 6221 123456", b"030/1234567 ", b"12"],
+    "PatientAddress": [b"Kranichweg 5, Entenhausen, ada@example.org"],
+    "PatientTelecomInformation": [b"tel:+4962211234 quentin@example.org"],
+    "SeriesDescription": [b"ZEBRAFISH"],
+}
+VRS = {keyword: pydicom.datadict.dictionary_VR(tag_for_keyword(keyword) or 0) for keyword in VALUES}
+CHARACTER_SETS = [b"ISO_IR 192", b"ISO_IR 100", b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"none"]
+
+
+@st.composite
+def contents(draw: st.DrawFn, *, explicit: bool, depth: int = 0) -> bytes:
+    """Elements of a dataset or item, nested, mistyped, in several character sets."""
+    made: dict[int, bytes] = {}
+    if draw(st.booleans()):
+        charset = draw(st.sampled_from(CHARACTER_SETS))
+        made[0x00080005] = element(0x00080005, "CS", charset, explicit=explicit)
+    for keyword in draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=6)):
+        tag = tag_for_keyword(keyword) or 0
+        vr = draw(st.sampled_from([VRS[keyword], "UN"]))
+        made[tag] = element(tag, vr, draw(st.sampled_from(VALUES[keyword])), explicit=explicit)
+    for tag in (0x00082112, 0x00400275, 0x00081199) if depth < 3 else ():
+        if draw(st.integers(0, 2)) == 0:
+            vr = draw(st.sampled_from(["SQ", "SQ", "UN"]))
+            inner = explicit and vr == "SQ"
+            entries = draw(st.lists(contents(explicit=inner, depth=depth + 1), max_size=2))
+            undefined = draw(st.booleans())
+            made[tag] = sequence(tag, vr, entries, explicit=explicit, undefined=undefined)
+    if draw(st.booleans()):
+        noise = draw(st.binary(max_size=8).filter(lambda b: b[:4] != b"\xfe\xff\x00\xe0"))
+        made[0x00291010] = element(0x00291010, "OB", noise, explicit=explicit)
+    return b"".join(made[tag] for tag in sorted(made))
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> bytes:
+    syntax = draw(st.sampled_from([EXPLICIT, IMPLICIT, RLE]))
+    content = draw(contents(explicit=syntax != IMPLICIT))
+    if syntax == RLE:
+        fragments = [b"", b"zebrafish "]
+        head = element(0x7FE00010, "OB", b"", explicit=True, length=UNDEFINED)
+        content += head + b"".join(
+            struct.pack("<HHI", 0xFFFE, 0xE000, len(each)) + each for each in fragments
+        )
+        content += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return file_of(content, syntax)
+
+
+def read(part10: bytes) -> pydicom.Dataset:
+    return pydicom.dcmread(io.BytesIO(part10))
+
+
+@given(sources())
+@pytest.mark.filterwarnings("ignore:Unknown encoding")
+def test_bytes_tell_the_same_identifiers_as_pydicom_reads(source: bytes) -> None:
+    Walk(source)  # it is walked, and nothing falls back
+
+    assert source_identifiers(source) == identifiers_of(read(source))
+
+
+def plainly_found(searched: bytes, identifiers: Identifiers) -> set[str]:
+    """Search without any trick: every place of every pattern, one by one."""
+
+    def is_free(needle: Needle, at: int) -> bool:
+        wide = needle.encoding.startswith("utf-16")
+        ends = at + len(needle.pattern)
+        sides = [searched[max(0, at - 1 - wide) : at], searched[ends : ends + 1 + wide]]
+        for side in sides:
+            if wide and len(side) == 2:
+                letter, zero = side if needle.encoding == "utf-16-le" else side[::-1]
+                touches = zero == 0 and re.match(rb"[0-9a-z.]", bytes([letter]))
+            else:
+                touches = None if wide else re.match(rb"[0-9a-z.]", side)
+            if touches:
+                return False
+        return True
+
+    found = set()
+    for needle in identifiers.needles:
+        places = [at for at in range(len(searched)) if searched.startswith(needle.pattern, at)]
+        if any(not needle.whole or is_free(needle, at) for at in places):
+            found.add(needle.keyword)
+    return found
+
+
+CREPT_IN = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "zebrafish",
+                "quentin",
+                "lee",
+                "ann",
+                "sleek",
+                "山田",
+                "太郎",
+                "heron",
+                "mrn-0815-77",
+                "123456",
+                "0.123456",
+                "a4711",
+                "07.07.1942",
+                "19420707",
+                "20240229",
+                "20240301",
+                "kranichweg",
+                "Ümit",
+                "ümit",
+                "ab99",
+            ]
+        ),
+        st.sampled_from(["utf-8", "utf-16-le", "utf-16-be", "latin-1", "iso2022_jp"]),
+        st.sampled_from([b" ", b"", b"x", b"\0", b"."]),
+    ),
+    max_size=4,
+)
+
+
+@given(sources(), CREPT_IN)
+def test_it_finds_what_a_plain_search_finds(
+    source: bytes, crept_in: list[tuple[str, str, bytes]]
+) -> None:
+    value = b"".join(
+        mark + text.encode(codec, errors="ignore") + mark for text, codec, mark in crept_in
+    )
+    output = file_of(element(0x00091010, "UN", value, explicit=True))
+    identifiers = source_identifiers(source)
+
+    fast = set(SecondLook().findings(source, output))
+
+    assert fast == set(residue(output, identifiers))
+    telephones = {finding.keyword for finding in fast if finding.encoding == "digits"}
+    uids = {keyword for keyword, _ in identifiers.uids}
+    assert {f.keyword for f in fast} - telephones - uids == plainly_found(
+        output.lower(), identifiers
+    ) - telephones
+
+
+def test_one_look_after_another_finds_the_same_as_a_first_look() -> None:
+    many = [
+        file_of(element(0x00100010, "PN", name, explicit=True))
+        for name in (b"ZEBRAFISH", b"OTTER^OLGA", b"ZEBRAFISH")
+    ]
+    output = file_of(element(0x00091010, "UN", b"the zebrafish", explicit=True))
+    look = SecondLook()
+
+    findings = [look.findings(source, output) for source in many]
+
+    assert findings == [SecondLook().findings(source, output) for source in many]
+    assert findings[0] == (Finding("PatientName", "utf-8"),)
+    assert findings[1] == ()
+
+
+def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_look, "_MOST_REMEMBERED", 3)
+    look = SecondLook()
+    output = file_of(b"")
+
+    for number in range(10):
+        name = f"PERSON{number:03}^X".encode()
+        look.findings(file_of(element(0x00100010, "PN", name, explicit=True)), output)
+
+    assert len(look._searches) <= 3
+
+
+def test_another_profile_keeps_other_attributes() -> None:
+    source = file_of(element(0x00080020, "DA", b"20240229", explicit=True))
+    output = file_of(element(0x00091010, "UN", b"of 20240229 x", explicit=True))
+    look = SecondLook()
+
+    assert look.findings(source, output) == (Finding("StudyDate", "utf-8"),)
+    assert look.findings(source, output, kept=frozenset({"StudyDate"})) == ()
+    assert look.findings(source, output) == (Finding("StudyDate", "utf-8"),)
+
+
+@pytest.mark.parametrize(
+    "written_as",
+    [
+        "+49 (0)6221 123-456",
+        "06221/123456",
+        "06221 12 34 56",
+        "0049 6221 123456",
+        "6221.123.456",
+        "(06221) 123456",
+    ],
+)
+@pytest.mark.parametrize("number", [b"+49 6221 123456", b"0049-6221-123456 ", b"+4962 21123 456"])
+@pytest.mark.parametrize("codec", ["ascii", "utf-16-le"])
+def test_a_telephone_number_is_found_in_any_grouping(
+    number: bytes, written_as: str, codec: str
+) -> None:
+    source = file_of(element(0x00102154, "SH", number, explicit=True))
+    text = f"call {written_as} now".encode(codec)
+    output = file_of(element(0x00104000, "UN", text, explicit=True))
+
+    assert Finding("PatientTelephoneNumbers", "digits") in SecondLook().findings(source, output)
+
+
+@pytest.mark.parametrize("text", [b"16221123456", b"62211234567", b"6.6221123456", b"62-21-123"])
+def test_other_numbers_are_no_telephone_number(text: bytes) -> None:
+    source = file_of(element(0x00102154, "SH", b"06221 123456", explicit=True))
+
+    output = file_of(element(0x00104000, "UN", b"x" + text + b"x", explicit=True))
+
+    assert SecondLook().findings(source, output) == ()
+
+
+def test_an_e_mail_address_and_words_of_the_address_are_found() -> None:
+    source = file_of(
+        element(0x00101040, "LO", b"Kranichweg 5, Entenhausen", explicit=True)
+        + element(0x00102155, "LT", b"write to ada.q@example.org or call", explicit=True)
+    )
+
+    def found(text: bytes) -> set[str]:
+        output = file_of(element(0x00104000, "UN", text, explicit=True))
+        return {finding.keyword for finding in SecondLook().findings(source, output)}
+
+    assert found(b"lives in ENTENHAUSEN ") == {"PatientAddress"}
+    assert found(b"<ADA.Q@example.org>") == {"PatientTelecomInformation"}
+    assert found(b"Kranichwege and q@example.org ") == set()
+
+
+JAPANESE = b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B"
+KOREAN = b"Hong^Gildong=\x1b$)C\xfb\xf3\xd1\xce^\x1b$)C\xd1\xce\xd4\xd7"
+
+
+@pytest.mark.parametrize("charset", [b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"", b"odd"])
+@pytest.mark.parametrize(
+    ("name", "crept_in"),
+    [
+        (JAPANESE, b"\x1b$B;3ED\x1b(B"),
+        (JAPANESE, b"x;3EDx"),
+        (JAPANESE, b"\x1b$BB@O:"),
+        (KOREAN, b"\xd1\xce\xd4\xd7"),
+        (KOREAN, b"\xfb\xf3\xd1\xce"),
+    ],
+)
+def test_names_with_escapes_are_found_as_raw_bytes(
+    name: bytes, crept_in: bytes, charset: bytes
+) -> None:
+    declared = element(0x00080005, "CS", charset, explicit=True)
+    source = file_of(declared + element(0x00100010, "PN", name, explicit=True))
+    output = file_of(element(0x00104000, "UN", b" " + crept_in + b" ", explicit=True))
+
+    assert {f.keyword for f in SecondLook().findings(source, output)} == {"PatientName"}
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "gb18030", "shift_jis"])
+def test_names_with_escapes_are_found_in_other_encodings(codec: str) -> None:
+    encodings = encodings_of(["", "ISO 2022 IR 87", "GB18030", "ISO_IR 13"])
+    identifiers = identifiers_in("PatientName", "PN", JAPANESE, encodings)
+
+    output = file_of(element(0x00104000, "UN", " 山田 太郎 ".encode(codec), explicit=True))
+
+    assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
+
+
+def test_names_in_a_private_sequence_that_nobody_declares_are_found() -> None:
+    name = element(0x00100010, "PN", b"NESTLING^NORA", explicit=False)
+    nested = sequence(0x00091001, "UN", [name], explicit=True, undefined=False)
+    output = file_of(element(0x00104000, "UN", b"a nestling", explicit=True))
+
+    assert SecondLook().findings(file_of(nested), output) == (Finding("PatientName", "utf-8"),)
+
+
+def test_bytes_that_only_begin_like_a_sequence_tell_nothing_and_break_nothing() -> None:
+    odd = element(0x00091001, "UN", b"\xfe\xff\x00\xe0\x04\0\0\0NORA", explicit=True)
+    name = element(0x00100010, "PN", b"NESTLING^NORA", explicit=True)
+    output = file_of(element(0x00104000, "UN", b"a nestling", explicit=True))
+
+    assert SecondLook().findings(file_of(odd), output) == ()
+    assert SecondLook().findings(file_of(odd + name), output) != ()
+
+
+NAMED = element(0x00100010, "PN", b"ZEBRAFISH^QUENTIN", explicit=True)
+BROKEN = {
+    "breaks off": file_of(NAMED)[:-2],
+    "overlong item": file_of(
+        NAMED + element(0x00081140, "SQ", b"\xfe\xff\x00\xe0\xff\0\0\0", explicit=True)
+    ),
+    "no delimiter": file_of(
+        NAMED
+        + element(0x00081140, "SQ", b"\xfe\xff\x00\xe0\0\0\0\0", explicit=True, length=UNDEFINED)
+    ),
+    "odd VR": file_of(NAMED + b"\x10\0\x40\0QQ\x02\0M "),
+    "implicit that says explicit": file_of(
+        element(0x00100010, "PN", b"ZEBRAFISH^QUENTIN", explicit=False), EXPLICIT
+    ),
+    "character set after the name": file_of(
+        NAMED + element(0x00080005, "CS", b"ISO_IR 192", explicit=True)
+    ),
+    "deflated": file_of(b"", "1.2.840.10008.1.2.1.99")[:-34]
+    + zlib.compress(file_of(NAMED)[-60:], wbits=-15),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_walked_is_read_by_pydicom_and_never_passed_over(name: str) -> None:
+    source = BROKEN[name]
+    with pytest.raises(Unwalkable):
+        Walk(source)
+    output = file_of(element(0x00091010, "UN", b"quentin ", explicit=True))
+
+    try:
+        findings = SecondLook().findings(source, output)
+    except InstanceRefused:
+        return
+    assert Finding("PatientName", "utf-8") in findings
+
+
+@pytest.mark.parametrize("source", [b"", b"ZEBRAFISH" * 99, file_of(b"")[:150]])
+def test_what_nobody_can_read_is_refused(source: bytes) -> None:
+    with pytest.raises(InstanceRefused):
+        SecondLook().findings(source, file_of(b""))
+
+
+@given(st.binary(max_size=60), st.integers(0, 200))
+@pytest.mark.filterwarnings("ignore")
+def test_no_bytes_crash_it(noise: bytes, at: int) -> None:
+    whole = file_of(NAMED)
+    source = whole[: 132 + at] + noise + whole[132 + at :]
+
+    try:
+        findings = SecondLook().findings(source, source)
+    except InstanceRefused:
+        return
+    assert isinstance(findings, tuple)
+
+
+def test_the_planted_instance_is_walked_and_full_of_findings() -> None:
+    dataset, _ = planted()
+    for implicit in (False, True):
+        source = written(dataset, implicit=implicit)
+        Walk(source)
+
+        keywords = {f.keyword for f in SecondLook().findings(source, source)}
+
+        assert {"PatientName", "PatientID", "PatientBirthDate", "SOPInstanceUID"} <= keywords
+
+
+def test_pixel_data_is_found_where_it_lies() -> None:
+    native = written(mr_instance())
+    start, stop = pixel_span(native)
+
+    assert native[start:stop] == mr_instance().PixelData
+    assert pixel_span(b"no DICOM") == (8, 8)
+    assert pixel_span(native[: start + 4]) == (start + 4, start + 4)
