@@ -12,11 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
 
-from deid_node.config.importing.compose import Draft, compose
+from deid_node.config.importing.compose import Draft, _loaded, compose
 from deid_node.config.importing.ctp import read_ctp
 from deid_node.config.importing.ctp_calls import Unparsable, parts_of
 from deid_node.config.importing.statements import MOST_BYTES, Reading
-from deid_node.errors import ForeignProfileUnreadable, ResidualIdentifier
+from deid_node.errors import ForeignProfileUnreadable, ProfileInvalid, ResidualIdentifier
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.profile import Action
 from deid_node.headers.pseudonyms import Pseudonyms
@@ -114,9 +114,14 @@ def test_each_function_becomes_the_action_that_does_it(
         ("00080018", "@GenerateUID()", "breaks references"),
         ("00081030", "@teleport()", "not a function"),
         ("00081030", "@always()fixed", "adds no attribute"),
+        ("00081030", "@always()@empty()", "adds no attribute"),
+        ("00081030", "@always()@require()", "adds no attribute"),
+        ("00120040", "@always()@hash(PatientID)", "adds no attribute"),
         ("00100020", "S-@hashptid(@SITEID,this)", "joins no text"),
         ("00081030", "@param(@NOWHERE)", "no such parameter"),
         ("00081030", "@remove(", "not closed"),
+        ("00081030", "@append()", "in braces"),
+        ("00081030", "x" * 5000, "longer than"),
         ("00081030", "100 @ home", "name of a function"),
         ("00081030", "@remove", "with brackets"),
         ("00081030", "@é", "name of a function"),
@@ -341,6 +346,7 @@ def test_every_rule_names_the_lines_it_comes_from() -> None:
         int(word.strip(",")) for rule in written for word in rule.why.split() if word[0].isdigit()
     ]
     assert sorted(named) == sorted(each.line for each in found.statements)
+    assert max(len(rule.tags) for rule in written) == 12
     assert all(len(rule.tags) == rule.why.count(",") + 1 for rule in written)
 
 
@@ -386,6 +392,17 @@ def test_a_script_of_the_rsna_anonymizer_is_read_its_way() -> None:
     assert made.profile.unlisted.standard == "remove"
 
 
+def test_one_bare_word_in_a_script_of_ctp_does_not_turn_empty_lines_into_kept_ones() -> None:
+    found = read(
+        element("00080018", "@uid"),
+        element("0020000d", "@hashuid(@UIDROOT,this)"),
+        element("0008103E", ""),
+    )
+
+    assert [(each.line, "brackets" in each.reason) for each in found.refusals] == [(2, True)]
+    assert action(compose(found, name="site"), "SeriesDescription") == (Action.EMPTY, "")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -401,6 +418,7 @@ def test_a_script_of_the_rsna_anonymizer_is_read_its_way() -> None:
         (b"<?xml version='1.0' encoding='utf-16'?><script/>", "encod"),
         (b"<?xml version='1.0' encoding='shift_jis'?><script/>", "encod"),
         (b"<?xml version='1.0' encoding='nothing'?><script/>", "encod"),
+        (b"<?xml version='1.0' encoding='windows-1252'?><script/>", "neither UTF-8 nor"),
         ("<script/>".encode("utf-16"), "neither UTF-8 nor"),
         (b"<script>\xff</script>", "not well-formed"),
         (b"<script>" + b" " * MOST_BYTES + b"</script>", "longer than"),
@@ -414,7 +432,7 @@ def test_what_is_no_script_is_refused_in_one_line(content: bytes, message: str) 
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "latin-1", "latin1"])
 def test_a_declared_encoding_is_read(encoding: str) -> None:
     text = f"<?xml version='1.0' encoding='{encoding}'?>" + script(
         element("00120010", "Universität")
@@ -501,6 +519,13 @@ def test_an_imported_script_does_to_an_instance_what_it_says() -> None:
     assert result.get("EchoTime") != dataset.EchoTime
     assert not [tag for tag in result.keys() if tag.is_private]  # noqa: SIM118 - values stay raw
     assert result.FlipAngle == dataset.FlipAngle
+
+
+def test_a_profile_that_does_not_say_what_was_read_is_not_given_out() -> None:
+    removed, kept = (read(element("00080080", text)) for text in ("@remove()", "@keep()"))
+
+    with pytest.raises(ProfileInvalid, match="line 2: InstitutionName was not written as meant"):
+        _loaded(compose(removed, name="site").text, "site", kept.statements)
 
 
 def test_the_text_of_a_profile_starts_with_what_it_is() -> None:
