@@ -3,6 +3,7 @@
 * DeidNodeError
   + SettingsInvalid          stop      exit 78
     - ProfileInvalid         stop      exit 78
+    - ForeignProfileUnreadable  stop   exit 78
     - KeyUnusable            stop      exit 78
   + WeightsUnusable          stop      exit 69
   + InstanceRefused          refuse    exit 65
@@ -79,6 +80,12 @@ class ProfileInvalid(SettingsInvalid):
     """A profile file cannot be used."""
 
     next_step = "correct the profile; `deid-node profile show NAME` prints a valid one"
+
+
+class ForeignProfileUnreadable(SettingsInvalid):
+    """A file to be imported as a profile is not of the format it is taken for."""
+
+    next_step = "name a CTP anonymizer script or a deid recipe, with --format if need be"
 
 
 class KeyUnusable(SettingsInvalid):

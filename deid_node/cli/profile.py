@@ -18,8 +18,10 @@ from deid_node.cli.profile_answers import (
     sop_class_given,
     tried,
 )
+from deid_node.cli.profile_import import import_profile
 
 app = typer.Typer(help="Profiles of header de-identification.", no_args_is_help=True)
+app.command("import")(import_profile)
 
 LEFT: Final = 65
 """Exit code of `test` if a planted identifier is left, or an instance is held."""

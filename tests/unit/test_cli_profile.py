@@ -57,7 +57,7 @@ def test_show_prints_the_file_of_a_name_and_of_a_path(
         (["PatientName"], "pseudonym", "rule of basic.yaml, line ", "2"),
         (["(0008,0020)"], "shift", "option retain-longitudinal-modified-dates: C", "2"),
         (["StudyDate", "--profile", "basic"], "empty", "Basic Profile: Z", "2"),
-        (["EchoTime"], "keep", "unlisted.standard keep-clean", "2"),
+        (["SamplesPerPixel"], "keep", "unlisted.standard keep-clean", "1"),
         (["(0010,9999)"], "remove", "the dictionary does not know it", None),
         (["IconImageSequence"], "remove", "structure", "3"),
         (["RequestAttributesSequence/RequestedProcedureID"], "remove", "which goes with all", "1C"),

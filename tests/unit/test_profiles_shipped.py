@@ -103,7 +103,11 @@ def test_the_private_elements_of_a_profile_have_the_vr_that_pydicom_knows(name: 
         (safe.creator, f"{safe.group:04X}xx{element:02X}", vr, known)
         for safe in load_profile(name).safe_private
         for element, vr in safe.elements
-        if (known := private_dictionaries[safe.creator].get(f"{safe.group:04X}xx{element:02X}"))
+        if (
+            known := private_dictionaries.get(safe.creator, {}).get(
+                f"{safe.group:04X}xx{element:02X}"
+            )
+        )
         and known[0] != vr
     ]
 
