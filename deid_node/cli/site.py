@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deid_node.config.schema import Settings
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.records import Records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,26 @@ class Site:
     profile: Profile
     pseudonyms: Pseudonyms
     settings: Settings | None
+
+    def records(
+        self, *, audit: Path | None, crosswalk: Path | None, recipient: Path | None
+    ) -> Records:
+        """Say what is put on record, and where: by options, else by the settings.
+
+        Raises
+        ------
+        SettingsInvalid
+            If a crosswalk has no recipient.
+        """
+        from deid_node.node.records import Records
+
+        return Records(
+            profile=self.profile,
+            pseudonyms=self.pseudonyms,
+            audit=audit or (self.settings.audit.file if self.settings else None),
+            crosswalk=crosswalk or (self.settings.crosswalk.file if self.settings else None),
+            recipient=recipient or (self.settings.crosswalk.recipient if self.settings else None),
+        )
 
 
 def site_from(config: Path | None, *, profile: str | None, key: Path | None) -> Site:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
 
 from deid_node.errors import ProfileInvalid
-from deid_node.headers.codes import CODED_ENTRY
+from deid_node.headers import codes
 from deid_node.headers.confidentiality import Option, Row, table
 from deid_node.headers.iod import Section, section_of
 from deid_node.headers.profile import Action, Profile, Rule
@@ -126,10 +126,14 @@ class Level:
             Tags of the sequences that lead here.
         opening
             What opened the sequence, if all that no rule names by its path goes here.
+
+        The attribute `retained` is the option that keeps the sequence around this level, such
+        as the code of a station: its codes stay though the standard does not know them.
         """
         self.profile = profile
         self.section = section
         self.path = path
+        self.retained = _retained(profile, path)
         self.opening = opening
         self._decisions: dict[tuple[int, str], Decision] = {}
         self._below: dict[int, Level] = {}
@@ -209,7 +213,7 @@ def _private(tag: int) -> Decision | None:
 
 def _coded(level: Level, tag: int) -> Decision | None:
     """Settle a part of a coded entry for `explain`: it stays if the standard knows the code."""
-    if not level.path or level.opening is not None or tag not in CODED_ENTRY:
+    if not level.path or level.opening is not None or tag not in codes.CODED_ENTRY:
         return None
     return Decision(action=Action.CLEAN, authority="code")
 
@@ -343,7 +347,12 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
         return Decision(action=Action.KEEP, authority="unlisted")  # whatever a rule says of OW
     rule = level.profile.vr_rule(vr)
     if rule is not None:
-        return _by_rule(rule, None, level.profile.options)
+        found = _by_rule(rule, None, level.profile.options)
+        # Whoever wrote the rule thought of no attribute in particular, so Types still count.
+        gone = found.action is Action.REMOVE
+        return replace(found, action=_basic("X/Z/D", kind)) if gone else found
+    if level.retained is not None and tag in codes.ATTRIBUTES:
+        return Decision(action=Action.KEEP, authority="unlisted", option=level.retained)
     asked = level.section.demanded | level.section.conditional
     strict = level.profile.unlisted.standard == "remove"
     if kind is None or (strict and tag not in asked):
@@ -359,11 +368,18 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     return Decision(action=action, authority="unlisted")
 
 
+def _retained(profile: Profile, path: tuple[int, ...]) -> Option | None:
+    """Option that keeps the innermost sequence of a path: K of a sequence."""
+    row = table().row(path[-1]) if path else None
+    granted = [o for o, code in row.options.items() if code == "K"] if row is not None else []
+    return next((option for option in granted if option in profile.options), None)
+
+
 def _is_cleaned(level: Level) -> bool:
     """Whether an option cleans a sequence around a level: C of a sequence, PS3.15 E.1.1."""
     rows = [table().row(tag) for tag in level.path]
-    codes = [row.options for row in rows if row is not None]
-    return any(code.get(option) == "C" for code in codes for option in level.profile.options)
+    granted = [row.options for row in rows if row is not None]
+    return any(code.get(option) == "C" for code in granted for option in level.profile.options)
 
 
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:
