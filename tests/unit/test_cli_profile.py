@@ -299,6 +299,21 @@ def test_test_tells_what_an_option_keeps_apart_from_what_is_left(
     assert given["kept_by_option"]["DeviceSerialNumber"] == "retain-device-identity"
 
 
+def test_what_a_rule_keeps_and_an_option_only_cleans_is_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = file(
+        tmp_path,
+        "options: [clean-descriptors]\n"
+        "rules: [{tags: [SeriesDescription], action: keep, why: A reason to test.}]\n",
+    )
+
+    given = answer(capfd, "test", path, code=65)
+
+    assert given["left"] == ["SeriesDescription"]
+    assert given["kept_by_option"] == {}
+
+
 def test_test_tries_instances_and_writes_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
