@@ -125,6 +125,26 @@ def test_one_patient_after_another_is_not_taken_for_the_first() -> None:
     assert b"Brain" not in scrubber._as_bytes(written(second)).encoded.part10
 
 
+def test_the_same_bytes_in_another_character_set_are_other_text() -> None:
+    scrubber = HeaderScrubber(
+        with_rules({"tags": frozenset({SERIES_DESCRIPTION}), "action": Action.KEEP}), KEY
+    )
+    for charset in (b"ISO_IR 100", b"ISO_IR 144", b"ISO_IR 192"):
+        text = ("LO", "T2 Größe ".encode("latin-1"))
+        assert_same(scrubber, part10({0x00080005: ("CS", charset), SERIES_DESCRIPTION: text}))
+
+
+def test_without_a_patient_id_every_study_is_a_patient() -> None:
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    new = set()
+    for study in (b"1.2.3.4", b"1.2.3.5"):
+        study_uid = ("UI", study + b"\0")
+        file = part10({0x00100020: ("LO", b"  "), 0x0020000D: study_uid})
+        assert_same(scrubber, file)
+        new.add(scrubber._as_bytes(file).linkage.of("patient").new)
+    assert len(new) == 2
+
+
 def test_an_instance_of_another_character_set_is_read_by_its_own() -> None:
     scrubber = HeaderScrubber(PROFILES["basic"], KEY)
     for charset in ("ISO_IR 100", "ISO_IR 192", "ISO_IR 144"):
