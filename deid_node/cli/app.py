@@ -20,6 +20,7 @@ from deid_node.cli import (
     scrub,
     send,
     serve,
+    verify,
 )
 from deid_node.cli.output import complain
 from deid_node.errors import DeidNodeError
@@ -41,7 +42,8 @@ app = Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    *(serve.serve, send.send, deface.deface, scrub.scrub, inspect.inspect),
+    *(serve.serve, send.send, deface.deface, scrub.scrub),
+    *(inspect.inspect, verify.verify),
     *(admin.init, admin.status, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)

@@ -69,7 +69,7 @@ def import_profile(
     if out is not None and not is_refused:
         _write(out, draft.text)
     if json:
-        say_json(_answer(reading, draft, called, written=None if is_refused else out))
+        say_json(_answer(reading, draft, called, out=out, is_refused=is_refused))
     else:
         _report(reading, draft)
         if out is None and not is_refused:
@@ -148,17 +148,18 @@ def _counts(reading: Reading, draft: Draft) -> dict[str, int]:
 
 
 def _answer(
-    reading: Reading, draft: Draft, name: str, *, written: Path | None
+    reading: Reading, draft: Draft, name: str, *, out: Path | None, is_refused: bool
 ) -> dict[str, object]:
+    """Put all that is said into JSON types; a refused profile is not among it."""
     return {
         "profile": name,
         "format": reading.format,
-        "written": None if written is None else str(written),
+        "written": None if is_refused or out is None else str(out),
         "lines": _counts(reading, draft),
         "refused": [
             {"line": r.line, "about": r.about, "said": r.said, "reason": r.reason}
             for r in reading.refusals
         ],
         "warnings": [{"line": r.line, "text": r.text} for r in draft.remarks],
-        "yaml": draft.text,
+        "yaml": None if is_refused else draft.text,
     }

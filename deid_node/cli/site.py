@@ -64,12 +64,13 @@ def site_from(config: Path | None, *, profile: str | None, key: Path | None) -> 
     from deid_node.config.load import read_key
     from deid_node.config.profile_file import load_profile
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.patients import named_as
 
     settings = None
     if config is not None or profile is None or key is None:
         settings = settings_from(config)
         profile = profile or settings.profile
         key = key or settings.pseudonym_key
-    return Site(
-        profile=load_profile(profile), pseudonyms=Pseudonyms(read_key(key)), settings=settings
-    )
+    loaded = load_profile(profile)
+    pseudonyms = named_as(loaded, Pseudonyms(read_key(key)))
+    return Site(profile=loaded, pseudonyms=pseudonyms, settings=settings)

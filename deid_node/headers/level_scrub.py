@@ -308,7 +308,7 @@ class LevelScrub(ABC, Generic[Made]):
         kept = []
         for source in found:
             codec = reading.codec_of(source) if CHARACTER_SET in source else outer
-            if codes.is_coded(source) and not self._code(source, codec):
+            if codes.is_coded(source) and not level.retained and not self._code(source, codec):
                 continue
             target = self._level(source, level, codec)
             if not self._is_broken(source, target, level) and (len(target) or not len(source)):
@@ -341,7 +341,7 @@ class LevelScrub(ABC, Generic[Made]):
 
     def _note(self, path: tuple[int, ...], decision: Decision, *, gone: bool) -> None:
         action = Action.REMOVE if gone else decision.action
-        if action is Action.KEEP and decision.option is None and not decision.departs:
+        if action is Action.KEEP and decision.option is None and decision.authority != "rule":
             return
         option = None if gone else decision.option
         self._counts[path, action, option, decision.departs and not gone] += 1

@@ -94,13 +94,15 @@ def deidentify(
 
     Raises
     ------
+    SOPClassNotAccepted
+        If the profile is not for instances of this SOP Class.
     SeriesHeld
         If anything is doubtful: pixels, geometry, the mask, or an identifier that is left.
     """
     begin = observe or (lambda _stage: None)
 
     begin("stack")
-    screen(series)
+    screen(series, recipe.profile)
     words = [pixel_words(each) for each in series.instances]
     before = stack(series, words)
 

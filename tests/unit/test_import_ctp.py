@@ -114,6 +114,9 @@ def test_each_function_becomes_the_action_that_does_it(
         ("00080018", "@GenerateUID()", "breaks references"),
         ("00081030", "@teleport()", "not a function"),
         ("00081030", "@always()fixed", "adds no attribute"),
+        ("00081030", "@always()@empty()", "adds no attribute"),
+        ("00081030", "@always()@require()", "adds no attribute"),
+        ("00120040", "@always()@hash(PatientID)", "adds no attribute"),
         ("00100020", "S-@hashptid(@SITEID,this)", "joins no text"),
         ("00081030", "@param(@NOWHERE)", "no such parameter"),
         ("00081030", "@remove(", "not closed"),
@@ -341,6 +344,7 @@ def test_every_rule_names_the_lines_it_comes_from() -> None:
         int(word.strip(",")) for rule in written for word in rule.why.split() if word[0].isdigit()
     ]
     assert sorted(named) == sorted(each.line for each in found.statements)
+    assert max(len(rule.tags) for rule in written) == 12
     assert all(len(rule.tags) == rule.why.count(",") + 1 for rule in written)
 
 
@@ -386,6 +390,17 @@ def test_a_script_of_the_rsna_anonymizer_is_read_its_way() -> None:
     assert made.profile.unlisted.standard == "remove"
 
 
+def test_one_bare_word_in_a_script_of_ctp_does_not_turn_empty_lines_into_kept_ones() -> None:
+    found = read(
+        element("00080018", "@uid"),
+        element("0020000d", "@hashuid(@UIDROOT,this)"),
+        element("0008103E", ""),
+    )
+
+    assert [(each.line, "brackets" in each.reason) for each in found.refusals] == [(2, True)]
+    assert action(compose(found, name="site"), "SeriesDescription") == (Action.EMPTY, "")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -401,6 +416,7 @@ def test_a_script_of_the_rsna_anonymizer_is_read_its_way() -> None:
         (b"<?xml version='1.0' encoding='utf-16'?><script/>", "encod"),
         (b"<?xml version='1.0' encoding='shift_jis'?><script/>", "encod"),
         (b"<?xml version='1.0' encoding='nothing'?><script/>", "encod"),
+        (b"<?xml version='1.0' encoding='windows-1252'?><script/>", "neither UTF-8 nor"),
         ("<script/>".encode("utf-16"), "neither UTF-8 nor"),
         (b"<script>\xff</script>", "not well-formed"),
         (b"<script>" + b" " * MOST_BYTES + b"</script>", "longer than"),

@@ -168,7 +168,13 @@ def test_safe_harbor_leaves_no_date_no_typed_text_no_serial_and_no_place() -> No
     assert values["PatientAge"].value == "090Y"
     assert typed <= {
         *("PatientID", "PatientName", "CodeValue", "CodeMeaning", "CodingSchemeDesignator"),
-        *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SequenceName"),
+        *(
+            "Manufacturer",
+            "ManufacturerModelName",
+            "SoftwareVersions",
+            "SequenceName",
+            "RescaleType",
+        ),
     }
     assert not {"DeviceSerialNumber", "StationName", "InstitutionName", "TimezoneOffsetFromUTC"} & (
         values.keys()

@@ -3,7 +3,7 @@
 Two programs read such scripts and differ. CTP passes what no line names, unless
 ``unspecifiedelements`` is switched on; the RSNA Anonymizer writes ``@uid`` without brackets,
 takes an empty line for "keep" and removes what no line names. A script that holds one of
-its bare words is read its way.
+its bare words, and none of the functions that only CTP knows, is read its way.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LONGEST_TEXT: Final = 4096
-_RSNA_ONLY: Final = frozenset({"uid", "ptid", "acc", "hashdate"})
-_BARE: Final = _RSNA_ONLY | {"keep", "empty"}
+_RSNA_ONLY: Final = frozenset({"uid", "ptid", "acc"})
+_BARE: Final = _RSNA_ONLY | {"hashdate", "keep", "empty"}
 """What the RSNA Anonymizer writes without brackets; CTP would empty the attribute."""
+_IN_BOTH: Final = frozenset({"remove", "empty", "keep", "round"})
+"""What both write with brackets."""
 _GROUP: Final = re.compile(r"[0-9a-fA-F]{4}")
 _PRIVATE_BLOCK: Final = re.compile(r"([0-9a-fA-F]{3}[13579bdfBDF])\W*\[.+")
 """A private attribute by its creator, as in ``0029[SIEMENS CSA HEADER]10``."""
@@ -79,7 +81,7 @@ class _Script:
     def reading(self) -> Reading:
         """Go through all lines."""
         self.parameters = {e.target: e.text for e in self.entries if e.kind == "p"}
-        self.is_rsna = any(_is_rsna(e) for e in self.entries if e.kind == "e" and e.is_enabled)
+        self.is_rsna = _is_rsna([e for e in self.entries if e.kind == "e" and e.is_enabled])
         for entry in self.entries:
             self._entry(entry)
         if self.is_rsna and self.unlisted_line is None and self.entries:
@@ -196,12 +198,17 @@ class _Script:
         )
 
 
-def _is_rsna(entry: Entry) -> bool:
-    """Whether a line is one that only the RSNA Anonymizer understands."""
+def _is_rsna(elements: Sequence[Entry]) -> bool:
+    """Whether a script is one that only the RSNA Anonymizer understands."""
+    calls = [call for entry in elements for call in _calls(entry)]
+    bare = {call.name for call in calls if call.is_bare}
+    bracketed = {call.name for call in calls if not call.is_bare}
+    return not bare.isdisjoint(_RSNA_ONLY) and bracketed <= _IN_BOTH
+
+
+def _calls(entry: Entry) -> list[Call]:
     try:
         parts = parts_of(entry.text[:_LONGEST_TEXT])
     except Unparsable:
-        return False
-    return any(
-        isinstance(part, Call) and part.is_bare and part.name in _RSNA_ONLY for part in parts
-    )
+        return []
+    return [part for part in parts if isinstance(part, Call)]

@@ -79,9 +79,12 @@ def meaning_of(
 def _always(rest: Sequence[str | Call], tag: int, parameters: Mapping[str, str]) -> Meaning | str:
     """Translate what follows ``@always()``: CTP adds the attribute where it is absent."""
     meaning = meaning_of(rest, tag, parameters)
-    if isinstance(meaning, str):
-        return meaning
-    if meaning.action is Action.SET or (meaning.action is Action.PSEUDONYM and tag not in PATIENT):
+    first = rest[0]
+    adds = isinstance(first, Call) and first.name == "require"
+    if isinstance(meaning, Meaning):
+        fixed = meaning.action in {Action.EMPTY, Action.SET}
+        adds |= fixed or (meaning.action is Action.PSEUDONYM and tag not in PATIENT)
+    if adds:
         return "a profile adds no attribute where it is absent; leave @always() out"
     return meaning
 
