@@ -33,7 +33,7 @@ def inspect(
 ) -> None:
     """Show what would happen to each element of a file, and why; never a value.
 
-    Nothing is written, and no key is needed: a throw-away one is used.
+    Nothing is written. No key is needed, nor the site's table of patients.
 
     Example: deid-node inspect IM0001.dcm --profile research-mr
     """
@@ -46,7 +46,8 @@ def inspect(
     from deid_node.pipeline.inspection import inspect as inspection_of
 
     chosen = load_profile(profile or settings_from(config).profile)
-    found = inspection_of(read_part10(file), chosen, Pseudonyms(secrets.token_bytes(KEY_BYTES)))
+    key = Pseudonyms(secrets.token_bytes(KEY_BYTES)).naming(lambda _patient: "NAMED")
+    found = inspection_of(read_part10(file), chosen, key)
     rows = [row for row in found.rows if every or row.changed]
     if json:
         say_json(

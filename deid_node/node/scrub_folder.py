@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -253,7 +254,16 @@ def _begin(task: Task) -> None:
     log.silence()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     _scrubbers.append(FileScrubber(task))
+
+
+def _end_with_the_first_process() -> None:
+    """Leave nothing behind that holds the key when the first process is killed."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os._exit(1)
 
 
 def _work(batch: Sequence[tuple[int, Path]]) -> Drafted:

@@ -185,6 +185,47 @@ def test_answer_does_not_depend_on_the_key() -> None:
     )
 
 
+@pytest.mark.parametrize("method", ["table", "sequence"])
+def test_table_or_sequence_of_patients_is_not_needed(
+    file: Path, tmp_path: Path, method: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(
+        "profile: mine\nversion: 1\nextends: basic\nwhy: A profile of a test.\n"
+        f"patients: {{method: {method}, file: patients.csv}}\n"
+    )
+
+    assert run("inspect", file, "--profile", profile, "--json") == 0
+
+    answer = json.loads(capfd.readouterr().out)
+    actions = {each["path"]: each["action"] for each in answer["elements"]}
+    assert (answer["held"], actions["PatientID"]) == (None, "pseudonym")
+    assert not (tmp_path / "patients.csv").exists()
+
+
+def test_what_a_rule_opens_by_path_is_told_apart_from_the_rest_of_its_sequence(
+    tmp_path: Path, file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(
+        "profile: mine\nversion: 1\nextends: basic\nwhy: A profile of a test.\nrules:\n"
+        "  - {path: RequestAttributesSequence/ScheduledProcedureStepDescription, action: clean,\n"
+        "     why: A rule by path of a test.}\n"
+    )
+
+    assert run("inspect", file, "--profile", profile, "--json") == 0
+
+    elements = {each["path"]: each for each in json.loads(capfd.readouterr().out)["elements"]}
+    inside = {
+        name.partition(".")[2]: each["authority"]
+        for name, each in elements.items()
+        if name.startswith("RequestAttributesSequence.")
+    }
+    assert inside.pop("ScheduledProcedureStepDescription") == "rule"
+    assert inside
+    assert set(inside.values()) <= {"closed", "private", "structure"}
+
+
 def test_file_that_is_no_instance_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

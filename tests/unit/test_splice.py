@@ -145,6 +145,17 @@ def test_without_a_patient_id_every_study_is_a_patient() -> None:
     assert len(new) == 2
 
 
+@pytest.mark.parametrize("action", [Action.REMOVE, Action.DUMMY])
+def test_a_uid_that_must_be_there_is_never_the_same_for_two(action: Action) -> None:
+    scrubber = HeaderScrubber(
+        with_rules({"tags": frozenset({0x00080018, 0x0020000D}), "action": action}), KEY
+    )
+    made = {
+        scrubber.run(varied(mr_instance(), number)).encoded.sop_instance_uid for number in range(3)
+    }
+    assert len(made) == 3
+
+
 def test_an_instance_of_another_character_set_is_read_by_its_own() -> None:
     scrubber = HeaderScrubber(PROFILES["basic"], KEY)
     for charset in ("ISO_IR 100", "ISO_IR 192", "ISO_IR 144"):
