@@ -116,7 +116,7 @@ def test_none_survives_in_sequences_of_undefined_length_in_any_encoding(
 
     output = HeaderScrubber(profile(name), OURS).run(written(dataset, syntax=syntax))
 
-    assert len(tokens) > 180
+    assert len(tokens) >= 180
     assert surviving([*tokens, "qzvex", "1.2.3.4.5."], output.encoded.part10) == []
 
 
