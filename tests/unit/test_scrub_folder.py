@@ -122,7 +122,10 @@ def test_no_planted_token_is_in_a_file_a_name_or_an_outcome(tmp_path: Path) -> N
     assert not [token for token in tokens if token.encode().lower() in told.lower()]
 
 
-def test_many_processes_give_what_one_gives(incoming: Path, tmp_path: Path) -> None:
+def test_many_processes_give_what_one_gives(
+    incoming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrub_folder, "BATCH", 3)
     for k in range(3, 60):
         (incoming / f"{k:03}").write_bytes(written(instance(k)))
     (incoming / "007").write_bytes(written(instance(3, PatientWeight="60")))
