@@ -75,7 +75,8 @@ def standard_meaning(scheme: str, value: str) -> str | None:
     """
     if scheme in _RETIRED_SNOMED:
         scheme, value = "SCT", mapping["SRT"].get(value, "")
-    return _meanings().get((scheme, value))
+    meaning = _meanings().get((scheme, value))
+    return None if meaning is None else _SNOMED_KIND.sub("", meaning)[:_LONGEST_MEANING]
 
 
 def coded_entry(source: Source, codec: str | None) -> CodedEntry | None:
@@ -97,8 +98,9 @@ def _first(source: Source, tag: int, codec: str | None) -> str:
 
 @lru_cache(maxsize=1)
 def _meanings() -> dict[tuple[str, str], str]:
+    """Full meanings of all concepts by scheme and value."""
     return {
-        (scheme, value): _SNOMED_KIND.sub("", meaning)[:_LONGEST_MEANING]
+        (scheme, value): meaning
         for scheme, by_keyword in _CONCEPTS.items()
         for by_value in by_keyword.values()
         for value, (meaning, _) in by_value.items()

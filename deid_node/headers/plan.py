@@ -383,9 +383,14 @@ def _is_cleaned(level: Level) -> bool:
 
 
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:
-    """Turn removal of what the IOD demands into emptying or a dummy."""
+    """Turn removal of what the IOD demands into emptying or a dummy.
+
+    The dummy of a UID is its keyed UID: one for all would make all instances the same.
+    """
     kind, demanded = section.type_of(tag), tag in section.demanded
     action = found.action
     if action is Action.REMOVE and demanded and vr != "SQ":
         action = Action.EMPTY if kind == "2" else Action.DUMMY
+    if action is Action.DUMMY and vr == "UI":
+        action = Action.UID
     return replace(found, action=action, type=kind, demanded=demanded)

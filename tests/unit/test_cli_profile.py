@@ -57,7 +57,7 @@ def test_show_prints_the_file_of_a_name_and_of_a_path(
         (["PatientName"], "pseudonym", "rule of basic.yaml, line ", "2"),
         (["(0008,0020)"], "shift", "option retain-longitudinal-modified-dates: C", "2"),
         (["StudyDate", "--profile", "basic"], "empty", "Basic Profile: Z", "2"),
-        (["EchoTime"], "keep", "unlisted.standard keep-clean", "2"),
+        (["SamplesPerPixel"], "keep", "unlisted.standard keep-clean", "1"),
         (["(0010,9999)"], "remove", "the dictionary does not know it", None),
         (["IconImageSequence"], "remove", "structure", "3"),
         (["RequestAttributesSequence/RequestedProcedureID"], "remove", "which goes with all", "1C"),
@@ -297,6 +297,21 @@ def test_test_tells_what_an_option_keeps_apart_from_what_is_left(
 
     assert given["left"] == []
     assert given["kept_by_option"]["DeviceSerialNumber"] == "retain-device-identity"
+
+
+def test_what_a_rule_keeps_and_an_option_only_cleans_is_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = file(
+        tmp_path,
+        "options: [clean-descriptors]\n"
+        "rules: [{tags: [SeriesDescription], action: keep, why: A reason to test.}]\n",
+    )
+
+    given = answer(capfd, "test", path, code=65)
+
+    assert given["left"] == ["SeriesDescription"]
+    assert given["kept_by_option"] == {}
 
 
 def test_test_tries_instances_and_writes_nothing(

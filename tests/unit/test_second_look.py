@@ -337,6 +337,32 @@ def test_names_with_escapes_are_found_in_other_encodings(codec: str) -> None:
     assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-be", "gb18030"])
+def test_korean_names_with_escapes_are_found_in_other_encodings(codec: str) -> None:
+    encodings = encodings_of(["", "ISO 2022 IR 149", "GB18030"])
+    identifiers = identifiers_in("PatientName", "PN", KOREAN, encodings)
+
+    output = file_of(element(0x00104000, "UN", " 吉洞 ".encode(codec), explicit=True))
+
+    assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
+
+
+def test_a_name_that_was_decoded_is_found_as_raw_bytes_without_escapes() -> None:
+    encodings = encodings_of(["", "ISO 2022 IR 87"])
+    identifiers = identifiers_in("PatientName", "PN", "Yamada^Tarou=山田^太郎", encodings)
+
+    output = file_of(element(0x00104000, "UN", b"x;3EDx", explicit=True))
+
+    assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
+
+
+def test_uids_that_the_profile_keeps_are_not_looked_for() -> None:
+    source = file_of(element(0x0020000D, "UI", b"1.2.826.0.1.3680043.9.1", explicit=True))
+
+    assert SecondLook().findings(source, source) == (Finding("StudyInstanceUID", "ascii"),)
+    assert SecondLook().findings(source, source, kept=frozenset({"StudyInstanceUID"})) == ()
+
+
 def test_names_in_a_private_sequence_that_nobody_declares_are_found() -> None:
     name = element(0x00100010, "PN", b"NESTLING^NORA", explicit=False)
     nested = sequence(0x00091001, "UN", [name], explicit=True, undefined=False)
