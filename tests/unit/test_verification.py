@@ -329,6 +329,23 @@ def test_an_option_that_is_claimed_allows_what_it_keeps(
     assert keyword not in {remark.where for remark in remarks(claimed)}
 
 
+def test_a_sequence_that_should_be_gone_is_remarked_once() -> None:
+    found = remarks(changed(put("RequestAttributesSequence", [mr_instance()])))
+
+    of_table = {r.where for r in found if r.check in {"removed-attribute", "original-value"}}
+    assert of_table == {"RequestAttributesSequence"}
+
+
+def test_words_of_a_name_are_read_in_the_character_set_that_is_declared() -> None:
+    cyrillic = both(
+        put("SpecificCharacterSet", "ISO_IR 144"),
+        put("PatientName", "Козлов^Иван"),
+        put("ReceiveCoilName", "by козлов"),
+    )
+
+    assert Remark("name-elsewhere", "ReceiveCoilName") in remarks(changed(cyrillic))
+
+
 def test_safe_private_numbers_are_allowed_where_they_are_claimed() -> None:
     file = changed(both(code("113111"), private("DS", "1.5")))
 
@@ -344,10 +361,22 @@ def test_dates_are_allowed_where_they_are_claimed() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "P12", "Anonymous", "ANONYMOUS^PATIENT", "REMOVED", "sub-01", "^^^^", "PABCDEFGHIJKLMNOP"],
+    [
+        "",
+        "P12",
+        "Anonymous",
+        "ANONYMOUS^PATIENT",
+        "REMOVED",
+        "sub-01",
+        "^^^^",
+        "PABCDEFGHIJKLMNOP",
+        "Sub^Visit2",
+    ],
 )
 def test_placeholders_and_pseudonyms_are_no_person_names(name: str) -> None:
-    assert "person-name" not in {r.check for r in remarks(changed(put("PatientName", name)))}
+    checks = {remark.check for remark in remarks(changed(put("PatientName", name)))}
+
+    assert checks.isdisjoint({"person-name", "text-name", "text-number"})
 
 
 @pytest.mark.parametrize(
