@@ -3,6 +3,7 @@
 * DeidNodeError
   + SettingsInvalid          stop      exit 78
     - ProfileInvalid         stop      exit 78
+    - ForeignProfileUnreadable  stop   exit 78
     - KeyUnusable            stop      exit 78
   + WeightsUnusable          stop      exit 69
   + InstanceRefused          refuse    exit 65
@@ -24,10 +25,13 @@
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
     - PatientNotInTable      hold      exit 65
+    - InstanceThereAlready   hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
     - PeerRefusedInstance    hold      exit 65
   + OutputUnwritable         stop      exit 74
+  + AuditUnusable            retry     exit 74
+  + CrosswalkUnusable        retry     exit 74
   + SpoolError               stop      exit 74
     - SpoolFull              retry     exit 75    C-STORE 0xA700
 
@@ -76,6 +80,12 @@ class ProfileInvalid(SettingsInvalid):
     """A profile file cannot be used."""
 
     next_step = "correct the profile; `deid-node profile show NAME` prints a valid one"
+
+
+class ForeignProfileUnreadable(SettingsInvalid):
+    """A file to be imported as a profile is not of the format it is taken for."""
+
+    next_step = "name a CTP anonymizer script or a deid recipe, with --format if need be"
 
 
 class KeyUnusable(SettingsInvalid):
@@ -330,6 +340,15 @@ class PatientNotInTable(SeriesHeld):
         super().__init__("the patient is not in the profile's table of patients")
 
 
+class InstanceThereAlready(SeriesHeld):
+    """The output folder holds another instance of that name."""
+
+    next_step = "name an empty output folder; one folder takes one profile and one version"
+
+    def __init__(self) -> None:
+        super().__init__("another instance of this name is in the output folder already")
+
+
 class DeliveryFailed(DeidNodeError):
     """A destination did not take what it was offered."""
 
@@ -363,6 +382,22 @@ class OutputUnwritable(DeidNodeError):
 
     exit_code = 74
     next_step = "name a folder that exists, has room and may be written"
+
+
+class AuditUnusable(DeidNodeError):
+    """The audit log cannot be written or read, or is not this key's."""
+
+    disposition = Disposition.RETRY
+    exit_code = 74
+    next_step = "ask `deid-node audit verify FILE` what is wrong, or name a new file"
+
+
+class CrosswalkUnusable(DeidNodeError):
+    """The crosswalk, or one of its keys, cannot be used."""
+
+    disposition = Disposition.RETRY
+    exit_code = 74
+    next_step = "keep the file as it is and name a new one; ask who holds the broker's key"
 
 
 class SpoolError(DeidNodeError):

@@ -123,21 +123,25 @@ def levels(draw: st.DrawFn, depth: int = 0) -> Plain:
 @st.composite
 def instances(draw: st.DrawFn) -> bytes:
     """Draw a Part 10 file: a good MR instance with anything on top, in either VR encoding."""
-    base = mr_instance()
-    base.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(
-        0x0C, "IS", draw(st.sampled_from(["1000", "5", ""]))
-    )
-    implicit, delimited = draw(st.booleans()), draw(st.booleans())
-    level: Plain = {}
-    file = written(base, implicit=implicit)
-    for each in base:
-        level[int(each.tag)] = (each.VR, _value_in(written(base), int(each.tag)))
-    level |= draw(levels())
+    level = draw(levels())
+    level |= {
+        0x00190010: ("LO", b"SIEMENS MR HEADER "),
+        0x0019100C: ("IS", draw(st.sampled_from([b"1000", b"5 ", b""]))),
+    }
     if draw(st.booleans()):
         charset = draw(st.sampled_from([b"ISO_IR 100", b"ISO_IR 192", b"ISO_IR 13 ", b"NONSENSE"]))
         level[0x00080005] = ("CS", charset)
-    start = 132 + 12 + struct.unpack_from("<I", file, 140)[0]
-    return file[:start] + encoded(level, implicit=implicit, delimited=delimited)
+    return part10(level, implicit=draw(st.booleans()), delimited=draw(st.booleans()))
+
+
+def part10(extra: Plain, *, implicit: bool = False, delimited: bool = False) -> bytes:
+    """Write a good MR instance with more elements, or others, than it has."""
+    base = mr_instance()
+    file = written(base)  # settles VRs that depend on other attributes
+    level: Plain = {int(each.tag): (each.VR, _value_in(file, int(each.tag))) for each in base}
+    head = written(base, implicit=implicit)
+    start = 132 + 12 + struct.unpack_from("<I", head, 140)[0]
+    return head[:start] + encoded(level | extra, implicit=implicit, delimited=delimited)
 
 
 def encoded(level: Plain, *, implicit: bool, delimited: bool) -> bytes:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 SCHEMA: Final = 1
 """Version of every ``--json`` answer."""
 
-results: Final = Console(highlight=False, soft_wrap=True)
-progress: Final = Console(stderr=True, highlight=False)
+results: Final = Console(highlight=False, soft_wrap=True, emoji=False)
+progress: Final = Console(stderr=True, highlight=False, emoji=False)
 
 
 def complain(problem: str, *, next_step: str = "") -> None:

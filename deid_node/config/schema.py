@@ -131,6 +131,31 @@ class Log(_Section):
     )
 
 
+class Audit(_Section):
+    """The audit log."""
+
+    file: Location | None = Field(
+        None, description="File that gets one sealed line for each series; none by default."
+    )
+
+
+class Crosswalk(_Section):
+    """Old and new identifiers, encrypted for an honest broker."""
+
+    file: Location | None = Field(
+        None, description="File that gets them; none by default. This node cannot read it back."
+    )
+    recipient: Location | None = Field(
+        None, description="The broker's public key, made by `deid-node mapping keygen`."
+    )
+
+    @model_validator(mode="after")
+    def _file_and_recipient_go_together(self) -> Crosswalk:
+        if (self.file is None) != (self.recipient is None):
+            raise ValueError("crosswalk needs both file and recipient")
+        return self
+
+
 class Settings(_Section):
     """The whole settings file."""
 
@@ -148,6 +173,8 @@ class Settings(_Section):
     destinations: tuple[DestinationSettings, ...] = Field(
         (), description="Where results go; each receives every series."
     )
+    audit: Audit = Field(default_factory=Audit)
+    crosswalk: Crosswalk = Field(default_factory=Crosswalk)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -41,6 +41,11 @@ CODES: Final = {
     Option.RETAIN_INSTITUTION_IDENTITY: ("113112", "Retain Institution Identity Option"),
 }
 """Codes and meanings of CID 7050."""
+
+_REPLACING: Final = frozenset(
+    {Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.SET, Action.PSEUDONYM}
+)
+"""Actions after which nothing of the old value is left."""
 
 _TEXT_LENGTH: Final = 64
 """Longest value of VR LO."""
@@ -113,11 +118,26 @@ def _codes(deeds: tuple[Deed, ...], face_removed: bool) -> list[tuple[str, str]]
 
 
 def _longitudinal(deeds: tuple[Deed, ...]) -> str:
-    """Longitudinal Temporal Information Modified, PS3.15 E.3.6."""
-    options = {deed.option for deed in deeds if deed.action in {Action.KEEP, Action.SHIFT}}
-    if Option.RETAIN_FULL_DATES in options:
-        return "UNMODIFIED"
-    return "MODIFIED" if Option.RETAIN_MODIFIED_DATES in options else "REMOVED"
+    """Longitudinal Temporal Information Modified, PS3.15 E.3.6.
+
+    It tells of every date and time that stayed, under an option or by a rule alone. Times of
+    day without their dates, and some dates moved beside others kept, count as modified.
+    """
+    stayed = [deed for deed in deeds if deed.action not in _REPLACING and _is_temporal(deed)]
+    if not stayed:
+        return "REMOVED"
+    whole = [deed.option is Option.RETAIN_FULL_DATES or _vr_of(deed) != "TM" for deed in stayed]
+    kept = all(deed.action is Action.KEEP for deed in stayed)
+    return "UNMODIFIED" if kept and any(whole) else "MODIFIED"
+
+
+def _is_temporal(deed: Deed) -> bool:
+    return _vr_of(deed) in {"DA", "DT", "TM"}
+
+
+def _vr_of(deed: Deed) -> str:
+    tag = deed.path[-1]
+    return dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
 
 
 def _coded(value: str, meaning: str) -> Dataset:

@@ -117,7 +117,8 @@ def strings_of(dataset: Source, tag: int, vr: str) -> tuple[str, ...]:
     if tag not in dataset:
         return ()
     element = dataset.get_item(tag)
-    found = reading.strings(element, vr, reading.codec_of(dataset))
+    codec = "ascii" if vr in {"UI", "CS"} else reading.codec_of(dataset)
+    found = reading.strings(element, vr, codec)
     return reading.strings(element, vr, "latin-1") or () if found is None else found
 
 
@@ -185,6 +186,10 @@ class LevelScrub(ABC, Generic[Made]):
     def deeds(self) -> tuple[Deed, ...]:
         """List what was done since this object was made."""
         return listed(self._counts)
+
+    def days(self, deeds: Iterable[Deed]) -> int:
+        """Whole days that dates were moved by; 0 if none was."""
+        return self._subject.days if any(d.action is Action.SHIFT for d in deeds) else 0
 
     @abstractmethod
     def _element(self, tag: int, vr: str, values: Values) -> Made:
@@ -304,7 +309,7 @@ class LevelScrub(ABC, Generic[Made]):
         kept = []
         for source in found:
             codec = reading.codec_of(source) if CHARACTER_SET in source else outer
-            if codes.is_coded(source) and not self._code(source, codec):
+            if codes.is_coded(source) and not level.retained and not self._code(source, codec):
                 continue
             target = self._level(source, level, codec)
             if not self._is_broken(source, target, level) and (len(target) or not len(source)):
@@ -337,7 +342,7 @@ class LevelScrub(ABC, Generic[Made]):
 
     def _note(self, path: tuple[int, ...], decision: Decision, *, gone: bool) -> None:
         action = Action.REMOVE if gone else decision.action
-        if action is Action.KEEP and decision.option is None and not decision.departs:
+        if action is Action.KEEP and decision.option is None and decision.authority != "rule":
             return
         option = None if gone else decision.option
         self._counts[path, action, option, decision.departs and not gone] += 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR, tag_for_keyword
 
 from deid_node.errors import ProfileInvalid
+from deid_node.headers import codes
 from deid_node.headers.confidentiality import Option, Row, table
 from deid_node.headers.iod import Section, section_of
 from deid_node.headers.profile import Action, Profile, Rule
@@ -23,7 +24,9 @@ from deid_node.headers.profile import Action, Profile, Rule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Authority = Literal["structure", "rule", "table", "unlisted", "unknown", "closed", "private"]
+Authority = Literal[
+    "structure", "rule", "table", "unlisted", "unknown", "closed", "private", "code"
+]
 
 NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
 PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -66,6 +69,7 @@ class Decision:
         Settled: no combined code is left.
     authority
         What decided. ``closed``: a sequence that stays only for what a rule names in it.
+        ``private`` and ``code``: settled apart, `headers.private` and `headers.codes`.
     type
         Type of the attribute in the IOD, or None.
     demanded
@@ -122,10 +126,14 @@ class Level:
             Tags of the sequences that lead here.
         opening
             What opened the sequence, if all that no rule names by its path goes here.
+
+        The attribute `retained` is the option that keeps the sequence around this level, such
+        as the code of a station: its codes stay though the standard does not know them.
         """
         self.profile = profile
         self.section = section
         self.path = path
+        self.retained = _retained(profile, path)
         self.opening = opening
         self._decisions: dict[tuple[int, str], Decision] = {}
         self._below: dict[int, Level] = {}
@@ -186,18 +194,28 @@ def explain(profile: Profile, where: int | Sequence[int], sop_class_uid: str) ->
     """
     *above, tag = (where,) if isinstance(where, int) else where
     level = plan(profile, sop_class_uid)
+    section = level.section
+    gone: Decision | None = None
     for depth, sequence in enumerate(above, start=1):
         decision = _private(sequence) or level.decision(sequence, "SQ")
-        if decision.action in {Action.REMOVE, Action.EMPTY}:
-            return replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
-        level = level.below(sequence)
+        if gone is None and decision.action in {Action.REMOVE, Action.EMPTY}:
+            gone = replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
+        level, section = level.below(sequence), section.below(sequence)
     vr = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
-    return _private(tag) or level.decision(tag, vr)
+    decision = gone or _private(tag) or _coded(level, tag) or level.decision(tag, vr)
+    return replace(decision, type=section.type_of(tag), demanded=tag in section.demanded)
 
 
 def _private(tag: int) -> Decision | None:
     """Settle a private attribute for `explain`: no rule keeps it, safe lists do by creator."""
     return Decision(action=Action.REMOVE, authority="private") if tag >> 16 & 1 else None
+
+
+def _coded(level: Level, tag: int) -> Decision | None:
+    """Settle a part of a coded entry for `explain`: it stays if the standard knows the code."""
+    if not level.path or level.opening is not None or tag not in codes.CODED_ENTRY:
+        return None
+    return Decision(action=Action.CLEAN, authority="code")
 
 
 def name_of(tag: int) -> str:
@@ -329,7 +347,12 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
         return Decision(action=Action.KEEP, authority="unlisted")  # whatever a rule says of OW
     rule = level.profile.vr_rule(vr)
     if rule is not None:
-        return _by_rule(rule, None, level.profile.options)
+        found = _by_rule(rule, None, level.profile.options)
+        # Whoever wrote the rule thought of no attribute in particular, so Types still count.
+        gone = found.action is Action.REMOVE
+        return replace(found, action=_basic("X/Z/D", kind)) if gone else found
+    if level.retained is not None and tag in codes.ATTRIBUTES:
+        return Decision(action=Action.KEEP, authority="unlisted", option=level.retained)
     asked = level.section.demanded | level.section.conditional
     strict = level.profile.unlisted.standard == "remove"
     if kind is None or (strict and tag not in asked):
@@ -345,17 +368,29 @@ def _by_kind(level: Level, tag: int, vr: str) -> Decision:
     return Decision(action=action, authority="unlisted")
 
 
+def _retained(profile: Profile, path: tuple[int, ...]) -> Option | None:
+    """Option that keeps the innermost sequence of a path: K of a sequence."""
+    row = table().row(path[-1]) if path else None
+    granted = [o for o, code in row.options.items() if code == "K"] if row is not None else []
+    return next((option for option in granted if option in profile.options), None)
+
+
 def _is_cleaned(level: Level) -> bool:
     """Whether an option cleans a sequence around a level: C of a sequence, PS3.15 E.1.1."""
     rows = [table().row(tag) for tag in level.path]
-    codes = [row.options for row in rows if row is not None]
-    return any(code.get(option) == "C" for code in codes for option in level.profile.options)
+    granted = [row.options for row in rows if row is not None]
+    return any(code.get(option) == "C" for code in granted for option in level.profile.options)
 
 
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:
-    """Turn removal of what the IOD demands into emptying or a dummy."""
+    """Turn removal of what the IOD demands into emptying or a dummy.
+
+    The dummy of a UID is its keyed UID: one for all would make all instances the same.
+    """
     kind, demanded = section.type_of(tag), tag in section.demanded
     action = found.action
     if action is Action.REMOVE and demanded and vr != "SQ":
         action = Action.EMPTY if kind == "2" else Action.DUMMY
+    if action is Action.DUMMY and vr == "UI":
+        action = Action.UID
     return replace(found, action=action, type=kind, demanded=demanded)

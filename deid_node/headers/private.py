@@ -3,6 +3,12 @@
 Under Retain Safe Private (PS3.15 E.3.10) an element stays if Table E.3.10-1 or the profile
 names it by its creator, *and* its value is a number or a known code: free text and bytes
 never stay, whoever declares them safe.
+
+The sender's own word is not taken. E.3.10 lets it declare a block SAFE in Private Data Element
+Characteristics Sequence (0008,0300), but that word lies in the same bytes that are doubted here:
+it would let pass the numbers of any block, a patient number among them, and the text that names
+its creator. Who trusts a scanner's blocks names them in a profile, once and to be read by all.
+The sequence itself goes, for it describes blocks that are gone.
 """
 
 from __future__ import annotations

@@ -162,6 +162,10 @@ class Pseudonyms:
         """
         return int.from_bytes(self._digest(f"seed/{purpose}", value)[:8], "big")
 
+    def key_for(self, purpose: str) -> bytes:
+        """Derive a key of 32 bytes for one purpose; it gives neither this key nor another."""
+        return self._digest(f"key/{purpose}", "")
+
     def fingerprint(self) -> str:
         """Tell two keys apart without showing either: 12 characters a-z, 2-7."""
         return _base32(self._digest("fingerprint", ""))[:12]

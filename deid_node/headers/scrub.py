@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydicom import config
@@ -22,10 +22,22 @@ __all__ = ["DEEPEST", "Deed", "Scrubbed", "patient_identity", "scrub"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrubbed:
-    """A new dataset and what was done to make it."""
+    """A new dataset and what was done to make it.
+
+    Parameters
+    ----------
+    dataset
+        The new dataset.
+    deeds
+        What was done.
+    days
+        Whole days that its dates were moved by; 0 if none was. It undoes every date: never
+        to be shown.
+    """
 
     dataset: Dataset
     deeds: tuple[Deed, ...]
+    days: int = field(repr=False)
 
 
 def scrub(dataset: Dataset, profile: Profile, pseudonyms: Pseudonyms) -> Scrubbed:
@@ -60,7 +72,8 @@ def scrub(dataset: Dataset, profile: Profile, pseudonyms: Pseudonyms) -> Scrubbe
     """
     work = _DatasetScrub(dataset, profile, pseudonyms)
     scrubbed = _dataset(work.top(dataset))
-    return Scrubbed(dataset=scrubbed, deeds=work.deeds())
+    deeds = work.deeds()
+    return Scrubbed(dataset=scrubbed, deeds=deeds, days=work.days(deeds))
 
 
 class _DatasetScrub(LevelScrub[DataElement]):

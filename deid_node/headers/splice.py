@@ -9,7 +9,7 @@ each, and everything else goes through `headers.level_scrub`, as with pydicom's 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from pydicom.dataset import Dataset
@@ -68,6 +68,8 @@ class Account:
         Codes of CID 7050 that the deeds bear out.
     kept
         Keywords of attributes that the profile kept as they were.
+    moved
+        Whether dates were moved.
     declared
         The written elements that say so, by tag.
     undeclared
@@ -77,6 +79,7 @@ class Account:
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
     kept: frozenset[str]
+    moved: bool
     declared: dict[int, bytes]
     undeclared: tuple[int, ...]
 
@@ -91,10 +94,13 @@ class Spliced:
         The written elements by tag, in no order.
     account
         What was done.
+    days
+        Whole days that its dates were moved by; 0 if none was. Never to be shown.
     """
 
     elements: dict[int, bytes]
     account: Account
+    days: int = field(repr=False)
 
 
 class Splicer:
@@ -185,7 +191,7 @@ class _SpliceScrub(LevelScrub[bytes]):
         made.update(account.declared)
         for tag in account.undeclared:
             made.pop(tag, None)
-        return Spliced(elements=made, account=account)
+        return Spliced(elements=made, account=account, days=account.moved * self._subject.days)
 
     def _remember(self, key: object, outcome: Outcome) -> Outcome:
         if len(self._known) >= MOST_ELEMENTS:
@@ -293,6 +299,7 @@ class _SpliceScrub(LevelScrub[bytes]):
             deeds=deeds,
             codes=codes_of(deeds, face_removed=False),
             kept=kept_keywords(deeds),
+            moved=bool(self.days(deeds)),
             declared=written,
             undeclared=(_VISUAL_FEATURES,) if _VISUAL_FEATURES not in declared else (),
         )

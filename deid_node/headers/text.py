@@ -76,7 +76,9 @@ def cleaned(text: str, own: frozenset[str], also: frozenset[str] = frozenset()) 
     >>> cleaned("T2_FLAIR ax 3mm Jane Doe 19870312", frozenset())
     'T2 FLAIR ax 3mm'
     """
-    if _SEQUENCE_NAME.fullmatch(text) and not own.intersection(re.findall(r"[a-z]+", text)):
+    lower = text.lower()
+    whole = _SEQUENCE_NAME.fullmatch(text) or lower in vocabulary()
+    if whole and not own.intersection(re.findall(r"[a-z]+", lower)):
         return text
     ascii_only = re.sub(r"\S*[^\x00-\x7f]\S*", " ", text)
     words = [word.strip(".") for word in _SEPARATORS.split(ascii_only)]

@@ -13,8 +13,9 @@ from deid_node import __version__
 from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
 from deid_node.dicom.uids import sop_class_name, written_syntax
-from deid_node.dicom.wire import Unsuited, read_part10
+from deid_node.dicom.wire import Unsuited
 from deid_node.dicom.wire_out import file_head
+from deid_node.dicom.wire_reader import Part10Reader
 from deid_node.errors import (
     BurnedInAnnotation,
     MissingAttribute,
@@ -26,12 +27,14 @@ from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
 from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
+from deid_node.pipeline.linkage import Linker, linkage_of
 
 if TYPE_CHECKING:
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
     from deid_node.headers.scrub import Deed
+    from deid_node.pipeline.linkage import Linkage
 
 NODE: Final = f"deid-node {__version__}"
 SOP_CLASS_UID: Final = 0x00080016
@@ -53,12 +56,15 @@ class ScrubbedInstance:
         Codes of CID 7050 that the deeds bear out.
     kept
         Keywords of attributes that the profile kept as they were.
+    linkage
+        Old and new identifiers; never to be shown.
     """
 
     encoded: EncodedInstance
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
     kept: frozenset[str]
+    linkage: Linkage
 
 
 class HeaderScrubber:
@@ -77,6 +83,8 @@ class HeaderScrubber:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms) -> None:
         self._profile = profile
         self._pseudonyms = pseudonyms
+        self._reader = Part10Reader()
+        self._linker = Linker()
         self._splicer = Splicer(profile, pseudonyms, node=NODE)
         self._second_look = SecondLook()
 
@@ -102,7 +110,7 @@ class HeaderScrubber:
 
     def _as_bytes(self, part10: bytes) -> ScrubbedInstance:
         """Take the short way, for files of the plain kind."""
-        file = read_part10(part10)
+        file = self._reader.read(part10)
         if SOP_CLASS_UID not in file.dataset:
             raise Unsuited
         self._screen(file.dataset)
@@ -123,6 +131,7 @@ class HeaderScrubber:
             deeds=spliced.account.deeds,
             codes=spliced.account.codes,
             kept=spliced.account.kept,
+            linkage=self._linker.link(file.dataset, elements, days=spliced.days),
         )
 
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
@@ -142,6 +151,7 @@ class HeaderScrubber:
             deeds=scrubbed.deeds,
             codes=codes_of(scrubbed.deeds, face_removed=False),
             kept=kept_keywords(scrubbed.deeds),
+            linkage=linkage_of(source, declared, days=scrubbed.days),
         )
 
     def _screen(self, source: Source) -> None:

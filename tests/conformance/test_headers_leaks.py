@@ -5,16 +5,19 @@ The oracle is the bytes that were written. It knows no tag, no rule and no table
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from functools import cache
 
+import pydicom
 import pytest
 
-from deid_node.config.profile_file import load_profile
+from deid_node.config.profile_file import load_profile, shipped_profiles
 from deid_node.headers.profile import Option, Profile
 from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.headers.scrub import scrub
 from deid_node.pipeline.header_only import HeaderScrubber
-from tests.planted import INSTANCES, planted_part10, surviving
+from tests.planted import INSTANCES, planted_part10, surviving, written
 
 OURS = Pseudonyms(bytes(range(32)))
 CLEANING = frozenset({Option.CLEAN_GRAPHICS, Option.CLEAN_STRUCTURED_CONTENT})
@@ -25,6 +28,9 @@ RESEARCH = frozenset(
         Option.RETAIN_MODIFIED_DATES,
     }
 )
+
+SHIPPED = sorted(path.stem for path in shipped_profiles().glob("*.yaml") if path.stem != "tcia")
+"""All but the one that keeps the identity of devices, which has a test of its own."""
 
 
 @cache
@@ -38,7 +44,7 @@ def profile(name: str) -> Profile:
     return load_profile(name)
 
 
-@pytest.mark.parametrize("name", ["basic", "research-mr", "cleaning", "every option that cleans"])
+@pytest.mark.parametrize("name", [*SHIPPED, "cleaning", "every option that cleans"])
 @pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
 @pytest.mark.parametrize("kind", INSTANCES)
 def test_no_planted_identifier_survives(kind: str, name: str, *, implicit: bool) -> None:
@@ -50,3 +56,39 @@ def test_no_planted_identifier_survives(kind: str, name: str, *, implicit: bool)
 
     assert surviving(tokens, output) == []
     assert surviving(["qzvex", "1.2.3.4.5.", "20240229", "1.2.826.0.1.777"], output) == []
+
+
+@pytest.mark.parametrize("name", ["basic", "research-mr", "cleaning"])
+@pytest.mark.parametrize("kind", INSTANCES)
+def test_none_survives_when_every_element_is_read_by_pydicom(kind: str, name: str) -> None:
+    source, tokens = planted_part10(kind)
+    dataset = pydicom.dcmread(io.BytesIO(source))
+
+    output = written(scrub(dataset, profile(name), OURS).dataset)
+
+    assert surviving([*tokens, "qzvex", "1.2.3.4.5.", "1.2.826.0.1.777"], output) == []
+
+
+@pytest.mark.parametrize("name", ["basic", "research-mr", "cleaning"])
+@pytest.mark.parametrize("kind", INSTANCES)
+def test_what_is_told_of_the_work_holds_no_planted_identifier(kind: str, name: str) -> None:
+    source, tokens = planted_part10(kind)
+
+    done = HeaderScrubber(profile(name), OURS).run(source)
+
+    told = repr(done.deeds) + repr(done.codes) + " ".join(deed.keyword for deed in done.deeds)
+    assert surviving([*tokens, "qzvex"], told.encode()) == []
+
+
+@pytest.mark.parametrize("kind", INSTANCES)
+def test_a_profile_that_retains_device_identity_leaves_that_and_nothing_more(kind: str) -> None:
+    source, tokens = planted_part10(kind)
+
+    done = HeaderScrubber(profile("tcia"), OURS).run(source)
+
+    output = pydicom.dcmread(io.BytesIO(done.encoded.part10))
+    left = surviving(tokens, done.encoded.part10)
+    holders = {e.keyword for e in output if any(token in str(e.value) for token in left)}
+    retained = {d.keyword for d in done.deeds if d.option is Option.RETAIN_DEVICE_IDENTITY}
+    assert len(left) == len(holders) > 0
+    assert holders <= retained

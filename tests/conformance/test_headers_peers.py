@@ -18,7 +18,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
-from deid_node.config.profile_file import load_profile
+from deid_node.config.profile_file import load_profile, shipped_profiles
 from deid_node.headers.declaration import declare
 from deid_node.headers.profile import Option
 from deid_node.headers.pseudonyms import Pseudonyms
@@ -37,6 +37,7 @@ pytestmark = [
     ),
 ]
 OURS = Pseudonyms(bytes(range(32)))
+SHIPPED = sorted(path.stem for path in shipped_profiles().glob("*.yaml"))
 CLEANING = {"cleaning basic": "basic", "cleaning research-mr": "research-mr"}
 """Shipped profiles that keep what can be cleaned of reports and graphics."""
 TRIAL = {
@@ -80,7 +81,7 @@ def test_the_instances_that_are_planted_in_are_valid(kind: str, tmp_path: Path) 
     assert errors(tmp_path / "instance.dcm").total() == (2 if kind == "MR" else 0)
 
 
-@pytest.mark.parametrize("profile", ["basic", "research-mr", *CLEANING])
+@pytest.mark.parametrize("profile", [*SHIPPED, *CLEANING])
 @pytest.mark.parametrize("kind", INSTANCES)
 def test_an_instance_of_any_class_has_no_new_error(kind: str, profile: str, tmp_path: Path) -> None:
     assert new_errors(INSTANCES[kind](), profile, tmp_path) == Counter()

@@ -10,7 +10,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import MRImageStorage
 
 from tests.planted.building import BRAIN, coded, dataset_of, reference
-from tests.planted.classes import item, measured
+from tests.planted.report import item, measured
 
 if TYPE_CHECKING:
     from pydicom import Dataset

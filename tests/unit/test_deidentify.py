@@ -12,6 +12,8 @@ import pytest
 from drawn_head.head import small_head
 from drawn_head.series import FakePatient, PixelFormat, dicom_series
 from pydicom import Dataset, dcmread
+from pydicom.sequence import Sequence
+from pydicom.uid import EnhancedMRImageStorage
 
 from deid_node.config.profile_file import load_profile
 from deid_node.dicom.pixels import pixel_words
@@ -21,9 +23,12 @@ from deid_node.errors import (
     ImplausibleFaceMask,
     PixelsNotRestored,
     ResidualIdentifier,
+    SOPClassNotAccepted,
 )
 from deid_node.face.fill import Fill
 from deid_node.headers.confidentiality import Option
+from deid_node.headers.paths import PathMask
+from deid_node.headers.profile import Action, Rule
 from deid_node.pipeline import output
 from deid_node.pipeline.closing import refuse_changed_voxels
 from deid_node.pipeline.deidentify import STAGES, DeidentifiedSeries, deidentify
@@ -213,6 +218,14 @@ class BlindModel(FakeFaceModel):
         return replace(seen, face=np.zeros_like(seen.face))
 
 
+def test_series_that_the_profile_is_not_for_is_held(series: Series) -> None:
+    recipe = recipe_of()
+    other = replace(recipe.profile, sop_classes=frozenset({EnhancedMRImageStorage}))
+
+    with pytest.raises(SOPClassNotAccepted, match="MR Image Storage is not accepted"):
+        deidentify(series, replace(recipe, profile=other))
+
+
 def test_face_that_is_not_found_holds_the_series(series: Series) -> None:
     recipe = replace(recipe_of(), model=BlindModel())
 
@@ -280,3 +293,29 @@ def test_profile_that_retains_dates_and_uids_is_not_held_for_them(series: Series
     assert instance.StudyDate == FakePatient().study_date
     assert instance.StudyInstanceUID == series.instances[0].StudyInstanceUID
     assert FakePatient().patient_id.encode() not in result.instances[0].part10
+
+
+def test_new_pixels_are_new_instances_under_a_profile_that_retains_uids(series: Series) -> None:
+    paths = (PathMask(steps=("00080018",)),)
+    keep = Rule(tags=frozenset({0x0020000E}), paths=paths, action=Action.KEEP, why="a site's wish")
+    profile = replace(load_profile("basic"), options=frozenset({Option.RETAIN_UIDS}), rules=(keep,))
+    first, second = series.instances[:2]
+    pointing = Dataset()
+    pointing.update(first)
+    pointing.file_meta = first.file_meta
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = second.SOPClassUID
+    reference.ReferencedSOPInstanceUID = second.SOPInstanceUID
+    pointing.ReferencedImageSequence = Sequence([reference])
+    linked = Series(instances=(pointing, *series.instances[1:]))
+
+    result = deidentify(linked, replace(recipe_of(), profile=profile))
+
+    new = [opened(instance) for instance in result.instances]
+    old = {str(each.SOPInstanceUID) for each in series.instances}
+    assert old.isdisjoint(str(instance.SOPInstanceUID) for instance in new)
+    assert {instance.SeriesInstanceUID for instance in new}.isdisjoint({first.SeriesInstanceUID})
+    assert {instance.StudyInstanceUID for instance in new} == {first.StudyInstanceUID}
+    pointer = new[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID
+    assert pointer == new[1].SOPInstanceUID
+    assert "113110" in result.record.method_codes

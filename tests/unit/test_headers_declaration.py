@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydicom.sr.codedict import codes
+from pydicom.uid import MRImageStorage
 
 from deid_node.config.profile_file import load_profile
+from deid_node.errors import ProfileInvalid
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.declaration import BASIC, CODES, codes_of, declare
 from deid_node.headers.profile import Action, Profile, Rule
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import scrub
-from tests.planted import mr_instance
+from tests.planted import INSTANCES, mr_instance, planted
+from tests.planted.building import dataset_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydicom import Dataset
 
 OURS = Pseudonyms(bytes(range(32)))
@@ -58,7 +63,7 @@ def test_the_method_names_program_profile_and_edition() -> None:
 
     assert list(output.DeidentificationMethod) == [
         "deid-node",
-        "profile research-mr 1",
+        f"profile research-mr {load_profile('research-mr').version}",
         "PS3.15 2024e",
         "recipe abc123",
     ]
@@ -93,6 +98,117 @@ def test_full_dates_are_unmodified() -> None:
     assert output.LongitudinalTemporalInformationModified == "UNMODIFIED"
     assert output.StudyDate == "20240229"
     assert "113106" in values(output)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "action", "said"),
+    [
+        (["StudyDate"], Action.SHIFT, "MODIFIED"),
+        (["StudyDate"], Action.CLEAN, "MODIFIED"),
+        (["StudyDate"], Action.KEEP, "UNMODIFIED"),
+        (["StudyTime"], Action.KEEP, "MODIFIED"),
+        (["StudyDate"], Action.DUMMY, "REMOVED"),
+        (["StudyDate"], Action.EMPTY, "REMOVED"),
+    ],
+)
+def test_dates_that_a_rule_alone_lets_stay_are_told(
+    keywords: list[str], action: Action, said: str
+) -> None:
+    tags = frozenset(int(mr_instance()[keyword].tag) for keyword in keywords)
+    rule = Rule(tags=tags, action=action, why="a site's wish")
+
+    output = declared(with_options(rules=(rule,)), mr_instance())
+
+    assert output.LongitudinalTemporalInformationModified == said
+
+
+def test_dates_of_which_some_are_moved_and_some_kept_are_modified() -> None:
+    rule = Rule(tags=frozenset({0x00080020}), action=Action.KEEP, why="a site's wish")
+
+    output = declared(with_options(Option.RETAIN_MODIFIED_DATES, rules=(rule,)), mr_instance())
+
+    assert output.StudyDate == "20240229" != output.SeriesDate
+    assert output.LongitudinalTemporalInformationModified == "MODIFIED"
+
+
+def test_full_times_without_any_date_are_unmodified() -> None:
+    dataset = mr_instance()
+    for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
+        delattr(dataset, keyword)
+    del dataset.AcquisitionDateTime
+
+    output = declared(with_options(Option.RETAIN_FULL_DATES), dataset)
+
+    assert output.LongitudinalTemporalInformationModified == "UNMODIFIED"
+
+
+def test_a_creator_whose_block_went_claims_nothing() -> None:
+    dataset = mr_instance()
+    dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0C, "LO", "QUENTIN")
+
+    assert "113111" not in values(declared(load_profile("research-mr"), dataset))
+
+
+def test_nothing_ever_claims_that_pixel_data_was_cleaned() -> None:
+    every = with_options(*set(Option) - {Option.CLEAN_PIXEL_DATA, Option.RETAIN_FULL_DATES})
+    for make in INSTANCES.values():
+        dataset, _ = planted()
+        for source in (make(), dataset):
+            assert "113101" not in values(declared(every, source, face_removed=True))
+
+
+def test_a_profile_that_asks_for_clean_pixel_data_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "profile: mine\nversion: 1\nwhy: wants its pixels cleaned\noptions: [clean-pixel-data]\n"
+    )
+
+    with pytest.raises(ProfileInvalid, match=r"^mine.yaml: clean-pixel-data: this version cannot"):
+        load_profile(file)
+    with pytest.raises(ProfileInvalid, match="clean-pixel-data: this version cannot"):
+        declared(with_options(Option.CLEAN_PIXEL_DATA), mr_instance())
+
+
+@pytest.mark.parametrize("stated", ["YES", "NO", None])
+def test_what_the_source_states_of_burned_in_annotation_is_repeated(stated: str | None) -> None:
+    dataset = mr_instance()
+    if stated is not None:
+        dataset.BurnedInAnnotation = stated
+
+    assert declared(load_profile("basic"), dataset).get("BurnedInAnnotation") == stated
+
+
+OPTION_CODES = {
+    Option.CLEAN_STRUCTURED_CONTENT: ("ContentSequence", "113104"),
+    Option.CLEAN_DESCRIPTORS: ("SeriesDescription", "113105"),
+    Option.RETAIN_PATIENT_CHARACTERISTICS: ("PatientWeight", "113108"),
+    Option.RETAIN_DEVICE_IDENTITY: ("DeviceSerialNumber", "113109"),
+    Option.RETAIN_UIDS: ("StudyInstanceUID", "113110"),
+    Option.RETAIN_INSTITUTION_IDENTITY: ("InstitutionName", "113112"),
+}
+
+
+@pytest.mark.parametrize(("option", "keyword", "code"), [(o, *v) for o, v in OPTION_CODES.items()])
+def test_each_option_is_claimed_by_the_instances_in_which_it_kept_something(
+    option: Option, keyword: str, code: str
+) -> None:
+    here = {
+        "SR": INSTANCES["SR"](),
+        "MR": mr_instance(),
+        "empty": dataset_of({"SOPClassUID": MRImageStorage}),
+    }
+    here["MR"].DeviceSerialNumber = "4711"
+    here["MR"].InstitutionName = "Spital"
+
+    claims = {
+        name: code in values(declared(with_options(option), source))
+        for name, source in here.items()
+        if keyword in source
+    }
+
+    assert claims
+    assert all(claims.values())
+    assert code not in values(declared(with_options(option), here["empty"]))
 
 
 def test_a_profile_weaker_than_the_standard_does_not_claim_it() -> None:

@@ -103,7 +103,11 @@ def test_the_private_elements_of_a_profile_have_the_vr_that_pydicom_knows(name: 
         (safe.creator, f"{safe.group:04X}xx{element:02X}", vr, known)
         for safe in load_profile(name).safe_private
         for element, vr in safe.elements
-        if (known := private_dictionaries[safe.creator].get(f"{safe.group:04X}xx{element:02X}"))
+        if (
+            known := private_dictionaries.get(safe.creator, {}).get(
+                f"{safe.group:04X}xx{element:02X}"
+            )
+        )
         and known[0] != vr
     ]
 
@@ -164,7 +168,13 @@ def test_safe_harbor_leaves_no_date_no_typed_text_no_serial_and_no_place() -> No
     assert values["PatientAge"].value == "090Y"
     assert typed <= {
         *("PatientID", "PatientName", "CodeValue", "CodeMeaning", "CodingSchemeDesignator"),
-        *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SequenceName"),
+        *(
+            "Manufacturer",
+            "ManufacturerModelName",
+            "SoftwareVersions",
+            "SequenceName",
+            "RescaleType",
+        ),
     }
     assert not {"DeviceSerialNumber", "StationName", "InstitutionName", "TimezoneOffsetFromUTC"} & (
         values.keys()

@@ -22,7 +22,7 @@ from pydicom.tag import Tag
 from pydicom.uid import EnhancedMRImageStorage
 
 from deid_node.config.profile_file import load_profile
-from deid_node.headers.profile import SHIFT_DAYS, Action, Profile, Rule
+from deid_node.headers.profile import SHIFT_DAYS, Action, Option, Profile, Rule
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import DEEPEST, Scrubbed, patient_identity, scrub
 from tests.planted import NAME, SURVIVE, mr_instance, planted, written
@@ -431,6 +431,36 @@ def test_known_codes_stay_with_the_meaning_of_the_standard() -> None:
     entries = scrubbed(dataset).dataset.AnatomicRegionSequence
 
     assert [(e.CodeValue, e.CodeMeaning) for e in entries] == [("69536005", "Head structure")]
+
+
+@pytest.mark.parametrize(
+    ("option", "keyword"),
+    [
+        (Option.RETAIN_INSTITUTION_IDENTITY, "InstitutionCodeSequence"),
+        (Option.RETAIN_DEVICE_IDENTITY, "PerformedStationNameCodeSequence"),
+    ],
+)
+def test_a_local_code_stays_where_an_option_retains_what_it_names(
+    option: Option, keyword: str
+) -> None:
+    def local(value: str) -> Dataset:
+        entry = Dataset()
+        entry.CodeValue, entry.CodingSchemeDesignator, entry.CodeMeaning = value, "99L", "Ward 7"
+        return entry
+
+    dataset = mr_instance()
+    setattr(dataset, keyword, Sequence([local("W7"), local("QUENTIN")]))
+    dataset.AnatomicRegionSequence = Sequence([local("W7")])
+    granted = Profile(name="t", version=1, edition="2024e", options=frozenset({option}))
+    without = Profile(name="t", version=1, edition="2024e")
+
+    output = scrub(dataset, granted, OURS).dataset
+
+    assert output[keyword].value[0].CodeValue == "W7"
+    assert output[keyword].value[0].CodeMeaning == "Ward 7"
+    assert b"QUENTIN" not in written(output)
+    assert "AnatomicRegionSequence" not in output
+    assert keyword not in scrub(dataset, without, OURS).dataset
 
 
 def test_pixel_data_is_shared_and_unchanged() -> None:

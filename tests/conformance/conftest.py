@@ -1,0 +1,28 @@
+"""Tell at the end of a run how much of Table E.1-1 was gone through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up what the tests of the table recorded as gone through."""
+    for way in ("decided", "written"):
+        runs = [
+            dict(report.user_properties)
+            for report in terminalreporter.stats.get("passed", [])
+            if ("table", way) in getattr(report, "user_properties", ())
+        ]
+        if not runs:
+            continue
+        columns, iods = ({run[key] for run in runs} for key in ("column", "iod"))
+        levels = {run["level"] for run in runs}
+        rows = {run["rows"] for run in runs}
+        total = sum(run["rows"] for run in runs)
+        terminalreporter.write_line(
+            f"Table E.1-1, {way}: {'–'.join(map(str, sorted(rows)))} rows × {len(columns)} columns"
+            f" × {len(iods)} IODs × {len(levels)} levels = {total} as the standard says"
+        )
