@@ -463,6 +463,22 @@ def test_the_guess_at_a_sequence_takes_back_what_it_read_of_something_else() -> 
     assert source_identifiers(file_of(odd)) == Identifiers()
 
 
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("n_levels", [60, 70])
+def test_what_lies_too_deep_is_found_or_refused(n_levels: int, *, undefined: bool) -> None:
+    content = NAMED
+    for _ in range(n_levels):
+        content = sequence(0x00081140, "SQ", [content], explicit=True, undefined=undefined)
+    source = file_of(content)
+    output = file_of(element(0x00091010, "UN", b"quentin ", explicit=True))
+
+    if n_levels > 64:
+        with pytest.raises(InstanceRefused):
+            SecondLook().findings(source, output)
+    else:
+        assert Finding("PatientName", "utf-8") in SecondLook().findings(source, output)
+
+
 def test_the_planted_instance_is_walked_and_full_of_findings() -> None:
     dataset, _ = planted()
     for implicit in (False, True):
