@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from drawn_head.head import small_head
@@ -103,19 +103,22 @@ NODE: Final[dict[str, Stage]] = {
 
 
 class Sabotage:
-    """Makes a stage raise, and tells whether it was reached."""
+    """Makes a stage raise the first time, and only then: whoever swallows that goes on."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, stage: Stage, fault: type[Exception]
     ) -> None:
-        self.reached = 0
-        self._fault = fault
-        monkeypatch.setattr(*stage, self)
-        plan.plan.cache_clear()  # what was decided before is not decided again
+        self.reached = False
+        real = getattr(*stage)
 
-    def __call__(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - stands for any function
-        self.reached += 1
-        raise self._fault("DOE^JANE")
+        def once(*args: object, **kwargs: object) -> object:
+            if self.reached:
+                return real(*args, **kwargs)
+            self.reached = True
+            raise fault("DOE^JANE")
+
+        monkeypatch.setattr(*stage, once)
+        plan.plan.cache_clear()  # what was decided before is not decided again
 
 
 @pytest.fixture(autouse=True)
