@@ -3,6 +3,7 @@
 Reads JSON from standard input: the profile, the key, the files in their order of arrival and the
 day. Writes JSON: what the process takes for today, and SHA-256 of each output, or why there is
 none.
+"""
 
 from __future__ import annotations
 
