@@ -30,8 +30,8 @@
     - PeerUnreachable        retry     exit 75
     - PeerRefusedInstance    hold      exit 65
   + OutputUnwritable         stop      exit 74
-  + AuditUnusable            stop      exit 74
-  + CrosswalkUnusable        stop      exit 74
+  + AuditUnusable            retry     exit 74
+  + CrosswalkUnusable        retry     exit 74
   + SpoolError               stop      exit 74
     - SpoolFull              retry     exit 75    C-STORE 0xA700
 
@@ -387,6 +387,7 @@ class OutputUnwritable(DeidNodeError):
 class AuditUnusable(DeidNodeError):
     """The audit log cannot be written or read, or is not this key's."""
 
+    disposition = Disposition.RETRY
     exit_code = 74
     next_step = "ask `deid-node audit verify FILE` what is wrong, or name a new file"
 
@@ -394,6 +395,7 @@ class AuditUnusable(DeidNodeError):
 class CrosswalkUnusable(DeidNodeError):
     """The crosswalk, or one of its keys, cannot be used."""
 
+    disposition = Disposition.RETRY
     exit_code = 74
     next_step = "keep the file as it is and name a new one; ask who holds the broker's key"
 

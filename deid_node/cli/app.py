@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 from typer import Typer
 
-from deid_node.cli import admin, audit, config, deface, profile, scrub, send, serve
+from deid_node.cli import (
+    admin,
+    audit,
+    config,
+    deface,
+    inspect,
+    mapping,
+    profile,
+    scrub,
+    send,
+    serve,
+    verify,
+)
 from deid_node.cli.output import complain
 from deid_node.errors import DeidNodeError
 
@@ -31,6 +43,7 @@ app = Typer(
 )
 for verb in (
     *(serve.serve, send.send, deface.deface, scrub.scrub),
+    *(inspect.inspect, verify.verify),
     *(admin.init, admin.status, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
@@ -38,6 +51,7 @@ app.command(rich_help_panel="Verbs")(admin.version)
 app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
 app.add_typer(config.app, name="config", rich_help_panel="What it is made of")
 app.add_typer(audit.app, name="audit", rich_help_panel="What it is made of")
+app.add_typer(mapping.app, name="mapping", rich_help_panel="What it is made of")
 app.add_typer(admin.weights, name="weights", rich_help_panel="What it is made of")
 
 

@@ -35,5 +35,6 @@ def deface(
 
     destination = FolderDestination(name=str(out), folder=out)
     also = partial(write_nifti, folder=out) if nifti else None
-    outcomes, refused = Offline(settings_from(config), destination, also=also).run(folder)
+    work = Offline(settings_from(config), destination, verb="deface", also=also)
+    outcomes, refused = work.run(folder)
     finish(outcomes, refused, report=report, json=json)

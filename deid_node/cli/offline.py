@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -13,10 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deid_node.cli.output import progress
 from deid_node.config.load import recipe_from
 from deid_node.dicom.series import group_files, read_series
-from deid_node.errors import DeidNodeError, Disposition, NotDicom, OutputUnwritable
+from deid_node.errors import (
+    AuditUnusable,
+    CrosswalkUnusable,
+    DeidNodeError,
+    Disposition,
+    NotDicom,
+    OutputUnwritable,
+)
 from deid_node.node.evidence import keep_picture
 from deid_node.node.input_folder import files_below
 from deid_node.node.patients import with_patients_named
+from deid_node.node.records import records_of
 from deid_node.pipeline.deidentify import STAGES, deidentify
 
 if TYPE_CHECKING:
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     from deid_node.config.schema import Settings
     from deid_node.errors import InstanceRefused
     from deid_node.node.destination import Destination
+    from deid_node.node.records import SeriesRecords
     from deid_node.pipeline.deidentify import DeidentifiedSeries
 
 DELIVERED: Final = "delivered"
@@ -127,6 +137,8 @@ class Offline:
         Profile, key, model, and where private pictures are kept.
     destination : Destination
         What receives the results.
+    verb : str
+        Name of the command, for the audit log.
     also : callable, optional
         Called with each series after it was delivered.
     """
@@ -136,9 +148,12 @@ class Offline:
         settings: Settings,
         destination: Destination,
         *,
+        verb: str,
         also: Callable[[DeidentifiedSeries], object] | None = None,
     ) -> None:
         self._recipe = with_patients_named(recipe_from(settings))
+        self._verb = verb
+        self._records = records_of(settings, self._recipe)
         self._private = settings.spool.folder
         self._destination = destination
         self._also = also or (lambda _result: None)
@@ -157,22 +172,27 @@ class Offline:
         ------
         NotDicom
             If no file is a DICOM instance.
+        OutputUnwritable, AuditUnusable, CrosswalkUnusable
+            If results cannot be written, or not be put on record.
         """
         by_series, refused = group_files(files_below(folder))
         if not by_series:
             n_files = len(refused)
             raise NotDicom(f"no DICOM instance among the {n_files} files of {folder}")
-        with _bar() as bar:
+        with _bar() as bar, ExitStack() as stack:
+            records = self._records.open_for_series(stack, verb=self._verb)
             task = bar.add_task("", total=STEPS * len(by_series))
             outcomes = []
             for n, (uid, paths) in enumerate(by_series.items(), start=1):
                 key = self._recipe.pseudonyms.series_key(uid)
                 watch = _Watch(partial(bar.update, task, advance=1), key)
-                outcomes.append(self._series(key, paths, watch))
+                outcomes.append(self._series(key, paths, watch, records))
                 bar.update(task, completed=n * STEPS)
         return outcomes, refused
 
-    def _series(self, key: str, paths: Sequence[Path], watch: _Watch) -> Outcome:
+    def _series(
+        self, key: str, paths: Sequence[Path], watch: _Watch, records: SeriesRecords
+    ) -> Outcome:
         """De-identify and deliver one series; a failure of it is its own."""
         picture = None
         try:
@@ -181,12 +201,17 @@ class Offline:
             watch.begin("picture")
             picture = keep_picture(self._private, key, result.evidence)
             watch.begin("deliver")
+            records.ready(key, result)
             self._destination.deliver([*result.instances, result.segmentation])
             self._also(result)
-        except OutputUnwritable:
+        except (OutputUnwritable, AuditUnusable, CrosswalkUnusable):
             raise
         except Exception as error:  # noqa: BLE001 - one series' fault must not stop the others
-            return _failed(error, key=key, n_files=len(paths), watch=watch, picture=picture)
+            failed = _failed(error, key=key, n_files=len(paths), watch=watch, picture=picture)
+            records.set_aside(
+                key, state=failed.state, error=type(error).__name__, n_instances=len(paths)
+            )
+            return failed
         return Outcome(
             series=key,
             state=DELIVERED,

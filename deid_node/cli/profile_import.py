@@ -151,11 +151,23 @@ def _answer(
     reading: Reading, draft: Draft, name: str, *, out: Path | None, is_refused: bool
 ) -> dict[str, object]:
     """Put all that is said into JSON types; a refused profile is not among it."""
+    from deid_node.headers.plan import name_of
+
     return {
         "profile": name,
         "format": reading.format,
         "written": None if is_refused or out is None else str(out),
         "lines": _counts(reading, draft),
+        "imported": [
+            {
+                "line": each.line,
+                "said": each.said,
+                "action": each.meaning.action.value,
+                "attributes": [each.mask] if each.mask else [name_of(tag) for tag in each.tags],
+            }
+            for each in reading.statements
+        ],
+        "by_node": list(reading.by_node),
         "refused": [
             {"line": r.line, "about": r.about, "said": r.said, "reason": r.reason}
             for r in reading.refusals

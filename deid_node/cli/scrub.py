@@ -40,6 +40,22 @@ def scrub(
             show_default=False,
         ),
     ] = None,
+    crosswalk: Annotated[
+        Path | None,
+        typer.Option(
+            "--crosswalk",
+            help="Append old and new identifiers, encrypted. Default: [crosswalk] file.",
+            show_default=False,
+        ),
+    ] = None,
+    recipient: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipient",
+            help="Public key of the broker who may read the crosswalk. Default: [crosswalk].",
+            show_default=False,
+        ),
+    ] = None,
     *,
     durable: DurableOption = False,
     json: JsonOption = False,
@@ -59,22 +75,23 @@ def scrub(
 
     from deid_node.cli.scrub_summary import finish, watched, write_held
     from deid_node.cli.site import site_from
-    from deid_node.node.audit import AuditLog
     from deid_node.node.output_folder import refuse_inside
     from deid_node.node.scrub_folder import FolderScrub, refuse_overlap
 
     site = site_from(config, profile=profile, key=key)
-    audit = audit or (site.settings.audit.file if site.settings else None)
+    records = site.records(audit=audit, crosswalk=crosswalk, recipient=recipient)
     refuse_overlap(folder, out)
-    for private in filter(None, (held, audit)):
+    for private in filter(None, (held, records.audit, records.crosswalk)):
         refuse_inside(private, out)
     with ExitStack() as stack:
-        log = None
-        if audit is not None:
-            log = stack.enter_context(
-                AuditLog(audit, site.profile, site.pseudonyms, verb="scrub", durable=durable)
-            )
-        work = FolderScrub(site.profile, site.pseudonyms, durable=durable, jobs=jobs, audit=log)
+        work = FolderScrub(
+            site.profile,
+            site.pseudonyms,
+            durable=durable,
+            jobs=jobs,
+            audit=records.open_audit(stack, verb="scrub", durable=durable),
+            crosswalk=records.open_crosswalk(stack, durable=durable),
+        )
         outcomes = watched(work.run(folder, out), folder)
     if held is not None:
         write_held(outcomes, held)

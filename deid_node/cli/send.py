@@ -28,5 +28,5 @@ def send(
 
     settings = settings_from(config)
     destination = find_destination(to, settings)
-    outcomes, refused = Offline(settings, destination).run(folder)
+    outcomes, refused = Offline(settings, destination, verb="send").run(folder)
     finish(outcomes, refused, report=report, json=json)

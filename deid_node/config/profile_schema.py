@@ -98,6 +98,10 @@ class _Part(BaseModel):
 class RuleFile(_Part):
     """One rule: which attributes, which action, and why."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [key]} for key in ("tags", "path", "vr")]}
+    )
+
     tags: tuple[TagText, ...] = Field((), description="Keywords, (gggg,eeee), or masks with x.")
     path: Paths = Field(
         (),

@@ -139,6 +139,23 @@ class Audit(_Section):
     )
 
 
+class Crosswalk(_Section):
+    """Old and new identifiers, encrypted for an honest broker."""
+
+    file: Location | None = Field(
+        None, description="File that gets them; none by default. This node cannot read it back."
+    )
+    recipient: Location | None = Field(
+        None, description="The broker's public key, made by `deid-node mapping keygen`."
+    )
+
+    @model_validator(mode="after")
+    def _file_and_recipient_go_together(self) -> Crosswalk:
+        if (self.file is None) != (self.recipient is None):
+            raise ValueError("crosswalk needs both file and recipient")
+        return self
+
+
 class Settings(_Section):
     """The whole settings file."""
 
@@ -157,6 +174,7 @@ class Settings(_Section):
         (), description="Where results go; each receives every series."
     )
     audit: Audit = Field(default_factory=Audit)
+    crosswalk: Crosswalk = Field(default_factory=Crosswalk)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="after")

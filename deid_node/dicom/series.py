@@ -6,6 +6,7 @@ What makes instances one volume is checked in `deid_node.dicom.consistency`.
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -86,16 +87,20 @@ def decode_instance(content: bytes) -> Dataset:
     NotDicom
         If the content has no DICOM prefix.
     UndecodableInstance
-        If it breaks off or cannot be parsed.
+        If it breaks off, cannot be parsed or does not say what it is.
     """
     try:
-        dataset = dcmread(io.BytesIO(content))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # their text quotes values
+            dataset = dcmread(io.BytesIO(content))
     except InvalidDicomError:
         raise NotDicom("not a DICOM file: the DICM prefix is missing") from None
     except Exception:  # noqa: BLE001 - pydicom raises many kinds, and their text quotes values
         raise UndecodableInstance("the DICOM file cannot be parsed") from None
-    if _breaks_off(dataset) or "SOPClassUID" not in dataset:
+    if _breaks_off(dataset):
         raise UndecodableInstance("the DICOM file breaks off before its end")
+    if "SOPClassUID" not in dataset:
+        raise UndecodableInstance("the DICOM file has no SOP Class UID")
     return dataset
 
 

@@ -30,7 +30,7 @@ _SHORT_VRS: Final = frozenset(
 )
 PIXEL_DATA: Final = 0x7FE00010
 
-_UNDEFINED: Final = 0xFFFFFFFF
+UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
@@ -92,7 +92,7 @@ class Level:
             value = Items(self.source, self.implicit, at, stop)
         elif vr == "UN" and _is_sequence(tag):
             raise Unsuited
-        elif length == _UNDEFINED:
+        elif length == UNDEFINED:
             value = self.source[at : stop - 8]
         elif not length:
             value = empty_value_for_VR(vr, raw=True)
@@ -121,7 +121,7 @@ class Level:
         if self.implicit:
             length = _long(self.source, start + 4)[0]
             # An undefined length without VR was checked to be a sequence.
-            return ("SQ" if length == _UNDEFINED else None), length
+            return ("SQ" if length == UNDEFINED else None), length
         vr = self.source[start + 4 : start + 6].decode("ascii")
         if at - start == 12:  # noqa: PLR2004 - a head with a length of four bytes
             return vr, _long(self.source, start + 8)[0]
@@ -169,9 +169,9 @@ class Items:
                 return
             if tag != _ITEM:
                 raise Unsuited
-            stop = self.stop if length == _UNDEFINED else at + 8 + length
+            stop = self.stop if length == UNDEFINED else at + 8 + length
             level, at = read_level(
-                self.source, at + 8, stop, implicit=self.implicit, delimited=length == _UNDEFINED
+                self.source, at + 8, stop, implicit=self.implicit, delimited=length == UNDEFINED
             )
             yield level
 
@@ -203,7 +203,7 @@ def read_part10(content: bytes) -> Part10:
     """
     if content[128:_META] != b"DICM":
         raise Unsuited
-    syntax, start = _meta(content)
+    syntax, start = read_meta(content)
     implicit = syntax == ImplicitVRLittleEndian
     if not (implicit or syntax == ExplicitVRLittleEndian or syntax in ENCAPSULATED):
         raise Unsuited
@@ -255,8 +255,8 @@ def read_level(
         if tag <= before or tag >> 16 == _ITEM_GROUP:
             raise Unsuited
         end = value + length
-        if length == _UNDEFINED:
-            end = _end_of(source, tag, value, stop, implicit=implicit, vr=vr)
+        if length == UNDEFINED:
+            end = end_of(source, tag, value, stop, implicit=implicit, vr=vr)
         spans[tag] = (at, value, end)
         before, at = tag, end
     if delimited or at != stop:
@@ -279,8 +279,14 @@ def _implicit_head(source: bytes, at: int) -> tuple[int, bytes, int, int]:
     return group << 16 | element, b"", at + 8, length
 
 
-def _end_of(source: bytes, tag: int, at: int, stop: int, *, implicit: bool, vr: bytes) -> int:
-    """Find the end of a value of undefined length: a sequence, or pixels in fragments."""
+def end_of(source: bytes, tag: int, at: int, stop: int, *, implicit: bool, vr: bytes) -> int:
+    """Find the end of a value of undefined length: a sequence, or pixels in fragments.
+
+    Raises
+    ------
+    Unsuited
+        If it is neither.
+    """
     if tag == PIXEL_DATA and vr in {b"OB", b"OW"}:
         return _end_of_fragments(source, at, stop)
     private = bool(tag >> 16 & 1)
@@ -293,7 +299,7 @@ def _end_of(source: bytes, tag: int, at: int, stop: int, *, implicit: bool, vr: 
             return at
         if found != _ITEM:
             raise Unsuited
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             _, at = read_level(source, at, stop, implicit=implicit, delimited=True)
         else:
             at += length
@@ -305,7 +311,7 @@ def _end_of_fragments(source: bytes, at: int, stop: int) -> int:
         tag, length = _item_head(source, at)
         if tag == _SEQUENCE_END:
             return at + 8
-        if tag != _ITEM or length == _UNDEFINED:
+        if tag != _ITEM or length == UNDEFINED:
             raise Unsuited
         at += 8 + length
     raise Unsuited
@@ -318,7 +324,7 @@ def _item_head(source: bytes, at: int) -> tuple[int, int]:
     return group << 16 | element, length
 
 
-def _meta(content: bytes) -> tuple[str, int]:
+def read_meta(content: bytes) -> tuple[str, int]:
     """Transfer Syntax UID of the file meta information, and the first byte behind it."""
     at, syntax = _META, ""
     while content[at : at + 2] == _META_GROUP and at + 8 <= len(content):

@@ -182,7 +182,7 @@ class Walk:
             if tag == _SEQUENCE_END and is_open:
                 return position
             end = stop if length == _UNDEFINED else position + length
-            if tag != _ITEM or end > stop:
+            if tag != _ITEM:
                 raise Unwalkable
             explicit = inside.explicit and (
                 length == 0 or _looks_explicit(self._raw, position) is not False

@@ -26,6 +26,8 @@ CODING_SCHEME_VERSION: Final = 0x00080103
 CODE_MEANING: Final = 0x00080104
 ATTRIBUTES: Final = CODE_VALUES | {CODING_SCHEME, CODING_SCHEME_VERSION, CODE_MEANING}
 """What a coded entry is made of, PS3.3 Table 8.8-1."""
+CODED_ENTRY: Final = CODE_VALUES | {CODING_SCHEME, CODE_MEANING}
+"""What the standard's own dictionary settles in an item that is a coded entry."""
 
 _CONCEPTS = cast("dict[str, dict[str, dict[str, tuple[str, list[int]]]]]", _concepts)
 _LONGEST_MEANING: Final = 64
@@ -73,7 +75,8 @@ def standard_meaning(scheme: str, value: str) -> str | None:
     """
     if scheme in _RETIRED_SNOMED:
         scheme, value = "SCT", mapping["SRT"].get(value, "")
-    return _meanings().get((scheme, value))
+    meaning = _meanings().get((scheme, value))
+    return None if meaning is None else _SNOMED_KIND.sub("", meaning)[:_LONGEST_MEANING]
 
 
 def coded_entry(source: Source, codec: str | None) -> CodedEntry | None:
@@ -95,8 +98,9 @@ def _first(source: Source, tag: int, codec: str | None) -> str:
 
 @lru_cache(maxsize=1)
 def _meanings() -> dict[tuple[str, str], str]:
+    """Full meanings of all concepts by scheme and value."""
     return {
-        (scheme, value): _SNOMED_KIND.sub("", meaning)[:_LONGEST_MEANING]
+        (scheme, value): meaning
         for scheme, by_keyword in _CONCEPTS.items()
         for by_value in by_keyword.values()
         for value, (meaning, _) in by_value.items()

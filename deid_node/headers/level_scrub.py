@@ -117,7 +117,8 @@ def strings_of(dataset: Source, tag: int, vr: str) -> tuple[str, ...]:
     if tag not in dataset:
         return ()
     element = dataset.get_item(tag)
-    found = reading.strings(element, vr, reading.codec_of(dataset))
+    codec = "ascii" if vr in {"UI", "CS"} else reading.codec_of(dataset)
+    found = reading.strings(element, vr, codec)
     return reading.strings(element, vr, "latin-1") or () if found is None else found
 
 

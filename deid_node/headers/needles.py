@@ -320,3 +320,13 @@ def _between_escapes(value: bytes) -> list[bytes]:
         return []
     runs = re.findall(rb"\x1b\x24[\x20-\x2f]*[\x30-\x7e]([^\x1b^=\\]+)", value)
     return [run.lower() for run in runs if len(run) >= SHORTEST_RAW]
+
+
+def joined(parts: Iterable[Identifiers]) -> Identifiers:
+    """Join many at once."""
+    found = list(parts)
+    return Identifiers(
+        needles=frozenset().union(*(each.needles for each in found)),
+        uids=frozenset().union(*(each.uids for each in found)),
+        telephones=frozenset().union(*(each.telephones for each in found)),
+    )

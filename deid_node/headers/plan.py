@@ -24,7 +24,9 @@ from deid_node.headers.profile import Action, Profile, Rule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Authority = Literal["structure", "rule", "table", "unlisted", "unknown", "closed", "private"]
+Authority = Literal[
+    "structure", "rule", "table", "unlisted", "unknown", "closed", "private", "code"
+]
 
 NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS", "AT"})
 PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -67,6 +69,7 @@ class Decision:
         Settled: no combined code is left.
     authority
         What decided. ``closed``: a sequence that stays only for what a rule names in it.
+        ``private`` and ``code``: settled apart, `headers.private` and `headers.codes`.
     type
         Type of the attribute in the IOD, or None.
     demanded
@@ -191,18 +194,28 @@ def explain(profile: Profile, where: int | Sequence[int], sop_class_uid: str) ->
     """
     *above, tag = (where,) if isinstance(where, int) else where
     level = plan(profile, sop_class_uid)
+    section = level.section
+    gone: Decision | None = None
     for depth, sequence in enumerate(above, start=1):
         decision = _private(sequence) or level.decision(sequence, "SQ")
-        if decision.action in {Action.REMOVE, Action.EMPTY}:
-            return replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
-        level = level.below(sequence)
+        if gone is None and decision.action in {Action.REMOVE, Action.EMPTY}:
+            gone = replace(decision, action=Action.REMOVE, within=tuple(above[:depth]))
+        level, section = level.below(sequence), section.below(sequence)
     vr = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
-    return _private(tag) or level.decision(tag, vr)
+    decision = gone or _private(tag) or _coded(level, tag) or level.decision(tag, vr)
+    return replace(decision, type=section.type_of(tag), demanded=tag in section.demanded)
 
 
 def _private(tag: int) -> Decision | None:
     """Settle a private attribute for `explain`: no rule keeps it, safe lists do by creator."""
     return Decision(action=Action.REMOVE, authority="private") if tag >> 16 & 1 else None
+
+
+def _coded(level: Level, tag: int) -> Decision | None:
+    """Settle a part of a coded entry for `explain`: it stays if the standard knows the code."""
+    if not level.path or level.opening is not None or tag not in codes.CODED_ENTRY:
+        return None
+    return Decision(action=Action.CLEAN, authority="code")
 
 
 def name_of(tag: int) -> str:
@@ -370,9 +383,14 @@ def _is_cleaned(level: Level) -> bool:
 
 
 def _kept_valid(found: Decision, section: Section, tag: int, vr: str) -> Decision:
-    """Turn removal of what the IOD demands into emptying or a dummy."""
+    """Turn removal of what the IOD demands into emptying or a dummy.
+
+    The dummy of a UID is its keyed UID: one for all would make all instances the same.
+    """
     kind, demanded = section.type_of(tag), tag in section.demanded
     action = found.action
     if action is Action.REMOVE and demanded and vr != "SQ":
         action = Action.EMPTY if kind == "2" else Action.DUMMY
+    if action is Action.DUMMY and vr == "UI":
+        action = Action.UID
     return replace(found, action=action, type=kind, demanded=demanded)

@@ -9,14 +9,12 @@ Pixel data is not searched: 16 bits of noise spell every short word sooner or la
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING, Final
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.multival import MultiValue
 
-from deid_node.headers.needles import Identifiers, encodings_of, identifiers_in, is_telling
+from deid_node.headers.needles import Identifiers, encodings_of, identifiers_in, is_telling, joined
 from deid_node.headers.search import Finding, Search
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def identifiers_of(dataset: Dataset, *, kept: frozenset[str] = frozenset()) -> I
         for keyword, vr, value, declared in _values(dataset, (), 0)
         if keyword not in kept
     ]
-    return reduce(or_, found, Identifiers())
+    return joined(found)
 
 
 def residue(part10: bytes, identifiers: Identifiers) -> tuple[Finding, ...]:
@@ -86,7 +84,10 @@ def _values(
     """
     declared = (*inherited, *_declared(dataset))
     for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
+        try:
+            element = dataset.get_item(tag)
+        except Exception:  # noqa: BLE001, S112 - no parser reads it, and its fault may quote a value
+            continue
         vr, keyword = str(element.VR), name_of(int(tag))
         if vr in {"None", "UN"}:
             vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"

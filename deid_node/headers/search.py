@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from deid_node.headers.byte_walk import pixel_span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterable, Iterator
 
     from deid_node.headers.needles import Identifiers, Needle
 
@@ -66,7 +66,8 @@ class Haystack:
 
     def __init__(self, part10: bytes) -> None:
         start, stop = pixel_span(part10)
-        self.searched = (part10[:start] + b"\0\0" + part10[stop:]).lower()
+        apart = part10[:start] + b"\0\0" + part10[stop:] if stop > start else part10
+        self.searched = apart.lower()
         self.folded = self.searched.replace(b"\0", b"")
 
 
@@ -79,10 +80,11 @@ class Search:
         What to search for.
     """
 
-    __slots__ = ("_by_fold", "_identifiers")
+    __slots__ = ("_by_fold", "_telephones", "_uids")
 
     def __init__(self, identifiers: Identifiers) -> None:
-        self._identifiers = identifiers
+        self._telephones = identifiers.telephones
+        self._uids = UIDs(identifiers.uids)
         self._by_fold: dict[bytes, list[Needle]] = {}
         for needle in identifiers.needles:
             self._by_fold.setdefault(needle.pattern.replace(b"\0", b""), []).append(needle)
@@ -90,11 +92,7 @@ class Search:
     def run(self, part10: bytes) -> tuple[Finding, ...]:
         """Search the bytes of one Part 10 file; findings are sorted."""
         haystack = Haystack(part10)
-        findings = {
-            *self.words(haystack),
-            *find_uids(haystack, self._identifiers.uids),
-        }
-        return tuple(sorted(findings))
+        return tuple(sorted({*self.words(haystack), *self._uids.find(haystack)}))
 
     def words(self, haystack: Haystack) -> Iterator[Finding]:
         """Search for all but UIDs."""
@@ -104,29 +102,38 @@ class Search:
                 for needle in needles:
                     if needle.pattern in searched and _counts(needle, searched):
                         yield Finding(needle.keyword, needle.encoding)
-        if self._identifiers.telephones:
+        if self._telephones:
             squeezed = folded.translate(None, _MARKS)
-            for keyword, digits in self._identifiers.telephones:
+            for keyword, digits in self._telephones:
                 if digits.encode() in squeezed and _is_telephone(digits, folded):
                     yield Finding(keyword, "digits")
 
 
-def find_uids(haystack: Haystack, uids: Collection[tuple[str, str]]) -> Iterator[Finding]:
-    """Search for whole UIDs.
+class UIDs:
+    """UIDs to search for, whole and not as parts of longer ones.
 
     Parameters
     ----------
-    haystack
-        Where.
     uids
         Keyword and UID of each.
     """
-    starts = {uid[:_UID_START] for _, uid in uids}
-    if not any(start.encode() in haystack.folded for start in starts):
-        return
-    for encoding, pattern in _UIDS:
-        written = {found.decode(encoding) for found in pattern.findall(haystack.searched)}
-        yield from (Finding(keyword, encoding) for keyword, uid in uids if uid in written)
+
+    __slots__ = ("_keywords", "_starts")
+
+    def __init__(self, uids: Iterable[tuple[str, str]]) -> None:
+        self._keywords: dict[str, set[str]] = {}
+        for keyword, uid in uids:
+            self._keywords.setdefault(uid, set()).add(keyword)
+        self._starts = {uid[:_UID_START].encode() for uid in self._keywords}
+
+    def find(self, haystack: Haystack) -> Iterator[Finding]:
+        """Search for them."""
+        if not any(start in haystack.folded for start in self._starts):
+            return
+        for encoding, pattern in _UIDS:
+            written = {found.decode(encoding) for found in pattern.findall(haystack.searched)}
+            for uid in written & self._keywords.keys():
+                yield from (Finding(keyword, encoding) for keyword in self._keywords[uid])
 
 
 def _counts(needle: Needle, searched: bytes) -> bool:

@@ -7,15 +7,14 @@ the instances of a patient say the same.
 
 from __future__ import annotations
 
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from deid_node.dicom.series import decode_instance
 from deid_node.headers.byte_walk import Unwalkable, Walk
-from deid_node.headers.needles import Identifiers, encodings_of, identifiers_in
+from deid_node.headers.needles import Identifiers, encodings_of, identifiers_in, joined
 from deid_node.headers.residue import identifiers_of, name_of
-from deid_node.headers.search import Finding, Haystack, Search, find_uids
+from deid_node.headers.search import Finding, Haystack, Search, UIDs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +66,7 @@ class SecondLook:
             return Search(identifiers_of(decode_instance(source), kept=kept)).run(written)
         haystack = Haystack(written)
         found = set(self._search(frozenset(walk.texts), kept).words(haystack))
-        found.update(find_uids(haystack, _uids(walk.uids, kept)))
+        found.update(UIDs(_uids(walk.uids, kept)).find(haystack))
         return tuple(sorted(found))
 
     def _search(self, texts: Texts, kept: frozenset[str]) -> Search:
@@ -108,7 +107,7 @@ def _identifiers(texts: Texts, kept: frozenset[str]) -> Identifiers:
         if keyword not in kept:
             declared = [name for each in charsets for name in each.decode("latin-1").split("\\")]
             found.append(identifiers_in(keyword, vr, value, encodings_of(declared)))
-    return reduce(or_, found, Identifiers())
+    return joined(found)
 
 
 def _uids(found: Iterable[tuple[int, bytes]], kept: frozenset[str]) -> list[tuple[str, str]]:

@@ -12,9 +12,12 @@ from deid_node.headers.plan import name_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from deid_node.headers.profile import Action
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.scrub import Deed
+    from deid_node.pipeline.deidentify import DeidentifiedSeries
     from deid_node.pipeline.header_only import ScrubbedInstance
+    from deid_node.pipeline.linkage import Linkage
 
 _keyword = lru_cache(maxsize=None)(name_of)
 
@@ -41,6 +44,8 @@ class Entry:
         Keyed name of the content of a file that gave no instance.
     n_instances
         Of a series.
+    recipe
+        Digest of everything that decided about a series, the face model included.
     """
 
     disposition: str
@@ -53,6 +58,7 @@ class Entry:
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     source: str = ""
     n_instances: int = 0
+    recipe: str = ""
 
     def told(self) -> dict[str, object]:
         """Give what is not empty."""
@@ -63,20 +69,51 @@ class Entry:
 def written_entry(scrubbed: ScrubbedInstance, pseudonyms: Pseudonyms) -> Entry:
     """Account for an instance that was scrubbed."""
     linkage = scrubbed.linkage
-    old = {link.kind: link.old for link in linkage.links}
     return Entry(
         disposition="written",
-        patient=pseudonyms.patient(old["patient"]) if old["patient"] else "",
-        series=pseudonyms.series_key(old["series"]),
-        instance=pseudonyms.instance_key(old["instance"]),
-        uids={
-            link.kind: link.new
-            for link in linkage.links
-            if link.kind != "patient" and link.new not in {link.old, ""}
-        },
+        patient=_patient(linkage, pseudonyms),
+        series=pseudonyms.series_key(linkage.of("series").old),
+        instance=pseudonyms.instance_key(linkage.of("instance").old),
+        uids=_new_uids(linkage),
         codes=scrubbed.codes,
         counts=counted(scrubbed.deeds),
     )
+
+
+def series_entry(series: str, result: DeidentifiedSeries, pseudonyms: Pseudonyms) -> Entry:
+    """Account for a series that was de-identified and may leave."""
+    record = result.record
+    counts: dict[str, dict[str, int]] = {}
+    for deed, n in record.deeds.items():
+        action, _, keyword = deed.partition(" ")
+        counts.setdefault(action, {})[keyword] = n
+    uids = _new_uids(result.linkages[0])
+    uids.pop("instance", None)
+    return Entry(
+        disposition="ready",
+        patient=_patient(result.linkages[0], pseudonyms),
+        series=series,
+        uids=uids,
+        codes=record.method_codes,
+        counts=counts,
+        n_instances=record.n_instances,
+        recipe=record.recipe,
+    )
+
+
+def _patient(linkage: Linkage, pseudonyms: Pseudonyms) -> str:
+    """Name the patient by the key, whatever the profile makes of the Patient ID."""
+    old = linkage.of("patient").old
+    return pseudonyms.patient(old) if old else ""
+
+
+def _new_uids(linkage: Linkage) -> dict[str, str]:
+    """List UIDs that are new; one that the profile retains identifies the patient."""
+    return {
+        link.kind: link.new
+        for link in linkage.links
+        if link.kind != "patient" and link.new not in {link.old, ""}
+    }
 
 
 def held_entry(state: str, error: str, content: bytes, pseudonyms: Pseudonyms) -> Entry:
@@ -89,9 +126,13 @@ def held_entry(state: str, error: str, content: bytes, pseudonyms: Pseudonyms) -
 
 def counted(deeds: Iterable[Deed]) -> dict[str, dict[str, int]]:
     """Count deeds by action and keyword."""
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[int, tuple[Action, dict[str, int]]] = {}
     for deed in deeds:
-        by_keyword = counts.setdefault(deed.action.value, {})
+        action = deed.action
+        # Hash and value of an enum member are Python calls; this is done for every deed.
+        found = counts.get(id(action))
+        if found is None:
+            found = counts[id(action)] = (action, {})
         keyword = _keyword(deed.path[-1])
-        by_keyword[keyword] = by_keyword.get(keyword, 0) + deed.count
-    return counts
+        found[1][keyword] = found[1].get(keyword, 0) + deed.count
+    return {action.value: by_keyword for action, by_keyword in counts.values()}

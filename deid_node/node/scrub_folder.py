@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.node.audit import AuditLog
     from deid_node.node.audit_entry import Entry
+    from deid_node.node.crosswalk import Crosswalk
 
     Batch = list[tuple[int, Path]]
     Drafted = list[Draft | NotWritten]
@@ -72,6 +74,8 @@ class FolderScrub:
         How many processes; 1 works in this one.
     audit
         Where each instance is accounted for, before it gets its name.
+    crosswalk
+        Where its old and new identifiers go, before it gets its name.
     """
 
     def __init__(
@@ -82,8 +86,10 @@ class FolderScrub:
         durable: bool = False,
         jobs: int = 1,
         audit: AuditLog | None = None,
+        crosswalk: Crosswalk | None = None,
     ) -> None:
         self._audit = audit
+        self._crosswalk = crosswalk
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._durable = durable
@@ -131,15 +137,24 @@ class FolderScrub:
     def _publish(self, drafted: Drafted, output: OutputFolder) -> Iterator[Written | NotWritten]:
         """Settle a batch, put it on record, then give names: what has a name is on record."""
         settled = [(each, self._settle(each, output)) for each in drafted]
-        if self._audit is not None:
-            self._audit.append([entry for entry in (_entry(*pair) for pair in settled) if entry])
+        self._put_on_record(settled)
         for each, fate in settled:
             if isinstance(each, Draft):
-                if isinstance(fate, Written) and not fate.repeats:
+                if _is_new(fate):
                     output.publish(each.draft, each.place)
                 else:
                     each.draft.unlink()
             yield fate
+
+    def _put_on_record(
+        self, settled: list[tuple[Draft | NotWritten, Written | NotWritten]]
+    ) -> None:
+        if self._crosswalk is not None:
+            self._crosswalk.append(
+                each.linkage for each, fate in settled if isinstance(each, Draft) and _is_new(fate)
+            )
+        if self._audit is not None:
+            self._audit.append([entry for entry in (_entry(*pair) for pair in settled) if entry])
 
     def _settle(self, found: Draft | NotWritten, output: OutputFolder) -> Written | NotWritten:
         """Say what becomes of a draft: it may repeat or contradict an earlier one."""
@@ -154,6 +169,10 @@ class FolderScrub:
         if output.differs(found.draft, found.place):
             return not_written(found.path, InstanceThereAlready())
         return Written(path=found.path, place=found.place)
+
+
+def _is_new(fate: Written | NotWritten) -> bool:
+    return isinstance(fate, Written) and not fate.repeats
 
 
 def _entry(found: Draft | NotWritten, fate: Written | NotWritten) -> Entry | None:
@@ -235,7 +254,16 @@ def _begin(task: Task) -> None:
     log.silence()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     _scrubbers.append(FileScrubber(task))
+
+
+def _end_with_the_first_process() -> None:
+    """Leave nothing behind that holds the key when the first process is killed."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os._exit(1)
 
 
 def _work(batch: Sequence[tuple[int, Path]]) -> Drafted:

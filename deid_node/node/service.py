@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from deid_node import log
@@ -22,6 +23,7 @@ from deid_node.node.evidence import keep_picture
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.patients import with_patients_named
+from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
@@ -74,6 +76,7 @@ class Service:
         self._settings = settings
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._open = ExitStack()
 
     def run(self) -> None:
         """Receive, de-identify and send until SIGTERM or SIGINT."""
@@ -94,6 +97,8 @@ class Service:
             If another node uses the spool folder.
         KeyUnusable
             If the spool was filled under another key.
+        AuditUnusable, CrosswalkUnusable
+            If what was done cannot be put on record.
         SettingsInvalid
             If the port cannot be listened on.
         """
@@ -133,6 +138,7 @@ class Service:
             thread.join(DRAIN_SECONDS / len(self._threads))
         if not any(thread.is_alive() for thread in self._threads):
             self._ledger.close()
+            self._open.close()
         os.close(self._lock)
         event(logger, "stopped")
 
@@ -150,6 +156,7 @@ class Service:
                 settings.spool.folder, series, evidence
             ),
             destinations=[each.name for each in destinations],
+            records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
         )
         retention = Retention(
             ledger=ledger,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deid_node.headers.pseudonyms import SeriesKey
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
+    from deid_node.node.records import SeriesRecords
     from deid_node.node.spool import Spool
     from deid_node.node.states import Claim, Generation
     from deid_node.pipeline.deidentify import DeidentifiedSeries, Evidence
@@ -46,9 +47,11 @@ class Worker:
         Puts the evidence on the trusted side, before anything may be sent.
     destinations
         Names of those that are owed every result; at least one.
+    records
+        Where each outcome is put on record, before anything may be sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - stores, stages and records meet here
         self,
         *,
         ledger: Ledger,
@@ -57,6 +60,7 @@ class Worker:
         deidentify: Callable[[Sequence[Path]], DeidentifiedSeries],
         keep_picture: Callable[[SeriesKey, Evidence], object],
         destinations: Sequence[str],
+        records: SeriesRecords,
     ) -> None:
         self._ledger = ledger
         self._spool = spool
@@ -64,6 +68,7 @@ class Worker:
         self._deidentify = deidentify
         self._keep_picture = keep_picture
         self._destinations = tuple(destinations)
+        self._records = records
         self._unfinished: Generation | None = None
 
     def step(self) -> float:
@@ -92,6 +97,7 @@ class Worker:
         try:
             result = self._deidentify(self._spool.paths(claim.instances))
             self._keep_picture(series, result.evidence)
+            self._records.ready(series, result)
             self._outbox.keep(series, [*result.instances, result.segmentation])
         except DeidNodeError as error:
             if error.disposition is Disposition.RETRY:
@@ -126,6 +132,12 @@ class Worker:
     def _set_aside(self, claim: Claim, error: Exception, reason: Reason) -> None:
         refuse = isinstance(error, DeidNodeError) and error.disposition is Disposition.REFUSE
         state = State.REFUSED if refuse else State.HELD
+        self._records.set_aside(
+            claim.generation.series,
+            state=state.value,
+            error=reason.error,
+            n_instances=len(claim.instances),
+        )
         if self._ledger.set_aside(claim.generation, state, reason):
             told = {} if reason.error_id is None else {"error_id": reason.error_id}
             event(

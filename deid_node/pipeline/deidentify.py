@@ -15,6 +15,7 @@ from deid_node.face.mask import shape_mask
 from deid_node.face.plausibility import judge
 from deid_node.headers.level_scrub import kept_keywords
 from deid_node.pipeline.closing import refuse_changed_voxels, refuse_residue
+from deid_node.pipeline.linkage import Linkage, linkage_of
 from deid_node.pipeline.output import (
     deface_instances,
     scrub_instances,
@@ -61,12 +62,15 @@ class DeidentifiedSeries:
         What was done; holds no identifier.
     evidence : Evidence
         Before, after and mask; stays on the trusted side.
+    linkages : tuple of Linkage
+        Old and new identifiers of each instance; never to be shown.
     """
 
     instances: tuple[EncodedInstance, ...]
     segmentation: EncodedInstance
     record: Record
     evidence: Evidence
+    linkages: tuple[Linkage, ...] = ()
 
 
 def deidentify(
@@ -90,13 +94,15 @@ def deidentify(
 
     Raises
     ------
+    SOPClassNotAccepted
+        If the profile is not for instances of this SOP Class.
     SeriesHeld
         If anything is doubtful: pixels, geometry, the mask, or an identifier that is left.
     """
     begin = observe or (lambda _stage: None)
 
     begin("stack")
-    screen(series)
+    screen(series, recipe.profile)
     words = [pixel_words(each) for each in series.instances]
     before = stack(series, words)
 
@@ -128,6 +134,10 @@ def deidentify(
         segmentation=segmentation,
         record=_record(recipe, after, mask, scrubs),
         evidence=Evidence(before=before, after=after, mask=mask),
+        linkages=tuple(
+            linkage_of(source, each.dataset, days=each.days)
+            for source, each in zip(series.instances, scrubs, strict=True)
+        ),
     )
 
 

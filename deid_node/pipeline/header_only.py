@@ -13,8 +13,9 @@ from deid_node import __version__
 from deid_node.dicom.part10 import EncodedInstance, encode_like
 from deid_node.dicom.series import decode_instance
 from deid_node.dicom.uids import sop_class_name, written_syntax
-from deid_node.dicom.wire import Unsuited, read_elements, read_part10
+from deid_node.dicom.wire import Unsuited
 from deid_node.dicom.wire_out import file_head
+from deid_node.dicom.wire_reader import Part10Reader
 from deid_node.errors import (
     BurnedInAnnotation,
     MissingAttribute,
@@ -26,7 +27,7 @@ from deid_node.headers.level_scrub import kept_keywords, strings_of
 from deid_node.headers.scrub import scrub
 from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
-from deid_node.pipeline.linkage import LINKED, linkage_of
+from deid_node.pipeline.linkage import Linker, linkage_of
 
 if TYPE_CHECKING:
     from deid_node.headers.profile import Profile
@@ -82,6 +83,8 @@ class HeaderScrubber:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms) -> None:
         self._profile = profile
         self._pseudonyms = pseudonyms
+        self._reader = Part10Reader()
+        self._linker = Linker()
         self._splicer = Splicer(profile, pseudonyms, node=NODE)
         self._second_look = SecondLook()
 
@@ -107,7 +110,7 @@ class HeaderScrubber:
 
     def _as_bytes(self, part10: bytes) -> ScrubbedInstance:
         """Take the short way, for files of the plain kind."""
-        file = read_part10(part10)
+        file = self._reader.read(part10)
         if SOP_CLASS_UID not in file.dataset:
             raise Unsuited
         self._screen(file.dataset)
@@ -128,7 +131,7 @@ class HeaderScrubber:
             deeds=spliced.account.deeds,
             codes=spliced.account.codes,
             kept=spliced.account.kept,
-            linkage=linkage_of(file.dataset, read_elements(elements, LINKED), days=spliced.days),
+            linkage=self._linker.link(file.dataset, elements, days=spliced.days),
         )
 
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:

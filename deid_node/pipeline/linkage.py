@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydicom.datadict import tag_for_keyword
 
+from deid_node.dicom.wire import read_elements
 from deid_node.headers.level_scrub import strings_of
 from deid_node.headers.plan import CHARACTER_SET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deid_node.dicom.wire import Level
     from deid_node.headers.reading import Source
 
 Kind = Literal["patient", "study", "series", "instance", "frame-of-reference"]
@@ -29,6 +33,14 @@ ATTRIBUTES: Final[dict[Kind, tuple[int, str]]] = {
 """Tag and VR of each identifier that is linked; all stand at the top level."""
 LINKED: Final = frozenset({CHARACTER_SET, *(tag for tag, _ in ATTRIBUTES.values())})
 """What `linkage_of` reads of a dataset."""
+_SHARED: Final = (
+    CHARACTER_SET,
+    *(ATTRIBUTES[kind][0] for kind in ATTRIBUTES if kind != "instance"),
+)
+"""What decides about the links that the instances of a series share."""
+_OWN_PLACE: Final = list(ATTRIBUTES).index("instance")
+MOST_SHARED: Final = 1000
+"""Series whose links are remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -74,6 +86,42 @@ class Linkage:
     def of(self, kind: Kind) -> Link:
         """Find the link of one identifier."""
         return next(link for link in self.links if link.kind == kind)
+
+
+class Linker:
+    """Links one written instance after another: those of a series share all links but one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes | None, ...], tuple[Link, ...]] = {}
+
+    def link(self, source: Level, made: Mapping[int, bytes], *, days: int) -> Linkage:
+        """Link the identifiers of an instance with those of what was made of it.
+
+        Parameters
+        ----------
+        source
+            Before scrubbing.
+        made
+            The written elements afterwards, by tag.
+        days
+            Whole days that its dates were moved by.
+        """
+        key = (*(source.value(tag) for tag in _SHARED), *(made.get(tag) for tag in _SHARED))
+        shared = self._known.get(key)
+        whole = None
+        if shared is None:
+            whole = linkage_of(source, read_elements(made, LINKED), days=days)
+            if len(self._known) >= MOST_SHARED:
+                self._known.clear()
+            shared = self._known[key] = tuple(
+                link for link in whole.links if link.kind != "instance"
+            )
+        if whole is not None:
+            return whole
+        tag, vr = ATTRIBUTES["instance"]
+        new = read_elements(made, {tag})
+        own = Link(kind="instance", old=_first(source, tag, vr), new=_first(new, tag, vr))
+        return Linkage(links=(*shared[:_OWN_PLACE], own, *shared[_OWN_PLACE:]), days=days)
 
 
 def linkage_of(source: Source, made: Source, *, days: int) -> Linkage:

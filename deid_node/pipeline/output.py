@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -54,11 +54,14 @@ class Scrub:
         What was done to the header.
     codes : tuple of str
         Codes of CID 7050 that the deeds bear out.
+    days : int
+        Whole days that its dates were moved by; never to be shown.
     """
 
     dataset: Dataset
     deeds: tuple[Deed, ...]
     codes: tuple[str, ...]
+    days: int = field(repr=False)
 
 
 def scrub_instances(series: Series, recipe: Recipe) -> tuple[Scrub, ...]:
@@ -121,6 +124,7 @@ def _scrub_one(instance: Dataset, recipe: Recipe) -> Scrub:
         dataset=_declared(scrubbed.dataset, scrubbed.deeds, recipe),
         deeds=scrubbed.deeds,
         codes=codes_of(scrubbed.deeds, face_removed=True),
+        days=scrubbed.days,
     )
 
 

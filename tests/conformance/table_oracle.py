@@ -69,7 +69,7 @@ def allowed(row: Row, option: Option | None, kind: str | None, vr: str) -> set[A
     actions = {
         "X": {Action.REMOVE},
         "Z": {Action.EMPTY},
-        "D": {Action.DUMMY},
+        "D": {Action.DUMMY, *({Action.UID} if vr == "UI" else ())},
         "U": {Action.UID},
     }
     if letters == {"X", "Z", "U"}:

@@ -13,6 +13,7 @@ from drawn_head.head import small_head
 from drawn_head.series import FakePatient, PixelFormat, dicom_series
 from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
+from pydicom.uid import EnhancedMRImageStorage
 
 from deid_node.config.profile_file import load_profile
 from deid_node.dicom.pixels import pixel_words
@@ -22,6 +23,7 @@ from deid_node.errors import (
     ImplausibleFaceMask,
     PixelsNotRestored,
     ResidualIdentifier,
+    SOPClassNotAccepted,
 )
 from deid_node.face.fill import Fill
 from deid_node.headers.confidentiality import Option
@@ -214,6 +216,14 @@ class BlindModel(FakeFaceModel):
     def estimate(self, volume: Volume) -> FaceEstimate:
         seen = super().estimate(volume)
         return replace(seen, face=np.zeros_like(seen.face))
+
+
+def test_series_that_the_profile_is_not_for_is_held(series: Series) -> None:
+    recipe = recipe_of()
+    other = replace(recipe.profile, sop_classes=frozenset({EnhancedMRImageStorage}))
+
+    with pytest.raises(SOPClassNotAccepted, match="MR Image Storage is not accepted"):
+        deidentify(series, replace(recipe, profile=other))
 
 
 def test_face_that_is_not_found_holds_the_series(series: Series) -> None:

@@ -12,11 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
 
-from deid_node.config.importing.compose import Draft, compose
+from deid_node.config.importing.compose import Draft, _loaded, compose
 from deid_node.config.importing.ctp import read_ctp
 from deid_node.config.importing.ctp_calls import Unparsable, parts_of
 from deid_node.config.importing.statements import MOST_BYTES, Reading
-from deid_node.errors import ForeignProfileUnreadable, ResidualIdentifier
+from deid_node.errors import ForeignProfileUnreadable, ProfileInvalid, ResidualIdentifier
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.profile import Action
 from deid_node.headers.pseudonyms import Pseudonyms
@@ -120,6 +120,8 @@ def test_each_function_becomes_the_action_that_does_it(
         ("00100020", "S-@hashptid(@SITEID,this)", "joins no text"),
         ("00081030", "@param(@NOWHERE)", "no such parameter"),
         ("00081030", "@remove(", "not closed"),
+        ("00081030", "@append()", "in braces"),
+        ("00081030", "x" * 5000, "longer than"),
         ("00081030", "100 @ home", "name of a function"),
         ("00081030", "@remove", "with brackets"),
         ("00081030", "@é", "name of a function"),
@@ -430,7 +432,7 @@ def test_what_is_no_script_is_refused_in_one_line(content: bytes, message: str) 
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "latin-1", "latin1"])
 def test_a_declared_encoding_is_read(encoding: str) -> None:
     text = f"<?xml version='1.0' encoding='{encoding}'?>" + script(
         element("00120010", "Universität")
@@ -517,6 +519,13 @@ def test_an_imported_script_does_to_an_instance_what_it_says() -> None:
     assert result.get("EchoTime") != dataset.EchoTime
     assert not [tag for tag in result.keys() if tag.is_private]  # noqa: SIM118 - values stay raw
     assert result.FlipAngle == dataset.FlipAngle
+
+
+def test_a_profile_that_does_not_say_what_was_read_is_not_given_out() -> None:
+    removed, kept = (read(element("00080080", text)) for text in ("@remove()", "@keep()"))
+
+    with pytest.raises(ProfileInvalid, match="line 2: InstitutionName was not written as meant"):
+        _loaded(compose(removed, name="site").text, "site", kept.statements)
 
 
 def test_the_text_of_a_profile_starts_with_what_it_is() -> None:

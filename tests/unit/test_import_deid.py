@@ -201,6 +201,37 @@ def test_groups_of_fields_are_expanded_where_they_are_named() -> None:
     assert action(made, "ReferringPhysicianName") == REMOVED
 
 
+@pytest.mark.parametrize("line", ["FIELD contains:(a+)+", "FIELD except:Date", "FIELD values:v"])
+def test_a_group_that_cannot_be_expanded_is_refused_where_it_is_named(line: str) -> None:
+    found = read("REMOVE fields:people", "%fields people", "FIELD PatientID", line)
+
+    assert [(each.line, each.reason[:23]) for each in found.refusals] == [
+        (3, "a line of %fields peopl")
+    ]
+
+
+def test_a_fields_section_has_nothing_but_fields() -> None:
+    found = read("%fields people", "SPLIT PatientID")
+
+    assert [(each.line, "FIELD lines only" in each.reason) for each in found.refusals] == [
+        (4, True)
+    ]
+
+
+def test_a_jitter_of_what_is_no_date_does_nothing_as_in_deid() -> None:
+    found = read("JITTER endswith:Name 3")
+
+    assert (found.by_node, found.statements, found.refusals) == ((3,), (), ())
+
+
+def test_an_expander_whose_new_value_does_not_fit_every_attribute_is_refused() -> None:
+    found = read("REPLACE endswith:Date somebody")
+
+    assert [(each.line, "not valid" in each.reason) for each in found.refusals] == [(3, True)]
+    made = compose(found, name="site", lenient=True)
+    assert action(made, "StudyDate") == REMOVED
+
+
 def test_acquisition_parameters_that_an_expander_hits_are_named() -> None:
     [remark] = draft("REMOVE endswith:Time").remarks
 
@@ -305,6 +336,7 @@ def test_a_weaker_line_is_named_with_what_it_costs() -> None:
         (b"FORMAT nifti\n%header\n", "line 1: the format is 'nifti'"),
         (b"FORMAT dicom\n", "no section"),
         (b"", "no section"),
+        (b"REMOVE PatientID", "no section"),
         (b"FORMAT dicom\n%header\n\0", "not text"),
         (b"#" * (MOST_BYTES + 1), "longer than"),
     ],

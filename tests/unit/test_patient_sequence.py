@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,22 @@ def test_two_that_run_at_once_see_each_others_patients(tmp_path: Path) -> None:
         "site-003",
         "site-001",
     ]
+
+
+def test_what_another_wrote_while_we_waited_for_the_lock_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = sequence(tmp_path)
+    ours("a")
+    path, take = tmp_path / "order.txt", fcntl.flock
+
+    def taken(file: object, operation: int) -> None:
+        path.write_text(f"{path.read_text()}{KEY.patient_key('theirs')}\n")
+        take(file, operation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("fcntl.flock", taken)
+
+    assert ours("b") == "site-003"
 
 
 def test_processes_that_race_agree_on_every_patient(tmp_path: Path) -> None:

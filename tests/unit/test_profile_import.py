@@ -97,6 +97,12 @@ def test_machines_are_told_the_same(
         "disabled": 1 - refused,
         "warnings": 1,
     }
+    assert answer["imported"][1] == {
+        "line": 4,
+        "said": "@keep()",
+        "action": "keep",
+        "attributes": ["SeriesDescription"],
+    }
     assert [each["line"] for each in answer["refused"]] == [3] * refused
     assert [each["line"] for each in answer["warnings"]] == [4]
     assert answer["yaml"] == (None if code else out.read_text())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.sequence import Sequence
@@ -12,7 +15,8 @@ from deid_node.headers.plan import Decision, explain
 from deid_node.headers.profile import Action, Option, Profile, Rule, Unlisted
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import Scrubbed, scrub
-from tests.planted import mr_instance
+from deid_node.pipeline.header_only import HeaderScrubber
+from tests.planted import mr_instance, written
 
 KEY = Pseudonyms(bytes(range(32)))
 REQUEST = "RequestAttributesSequence"
@@ -104,6 +108,17 @@ def test_one_nested_attribute_stays_and_nothing_beside_it() -> None:
     assert [element.keyword for element in request] == [PROTOCOL]
     assert request.ScheduledProtocolCodeSequence[0].CodeValue == "69536005"
     assert "RequestAttributesSequence" not in scrubbed().dataset
+
+
+def test_as_bytes_an_opened_sequence_is_the_same() -> None:
+    asked = profile(rule(Action.KEEP, f"{REQUEST}/{PROTOCOL}"))
+
+    spliced = HeaderScrubber(asked, KEY).run(written(requested()))
+    read = pydicom.dcmread(io.BytesIO(spliced.encoded.part10))
+
+    expected = scrub(requested(), asked, KEY)
+    assert read.RequestAttributesSequence == expected.dataset.RequestAttributesSequence
+    assert "113100" not in spliced.codes
 
 
 def test_one_nested_attribute_is_cleaned() -> None:

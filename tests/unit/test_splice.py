@@ -125,6 +125,37 @@ def test_one_patient_after_another_is_not_taken_for_the_first() -> None:
     assert b"Brain" not in scrubber._as_bytes(written(second)).encoded.part10
 
 
+def test_the_same_bytes_in_another_character_set_are_other_text() -> None:
+    scrubber = HeaderScrubber(
+        with_rules({"tags": frozenset({SERIES_DESCRIPTION}), "action": Action.KEEP}), KEY
+    )
+    for charset in (b"ISO_IR 100", b"ISO_IR 144", b"ISO_IR 192"):
+        text = ("LO", "T2 Größe ".encode("latin-1"))
+        assert_same(scrubber, part10({0x00080005: ("CS", charset), SERIES_DESCRIPTION: text}))
+
+
+def test_without_a_patient_id_every_study_is_a_patient() -> None:
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    new = set()
+    for study in (b"1.2.3.4", b"1.2.3.5"):
+        study_uid = ("UI", study + b"\0")
+        file = part10({0x00100020: ("LO", b"  "), 0x0020000D: study_uid})
+        assert_same(scrubber, file)
+        new.add(scrubber._as_bytes(file).linkage.of("patient").new)
+    assert len(new) == 2
+
+
+@pytest.mark.parametrize("action", [Action.REMOVE, Action.DUMMY])
+def test_a_uid_that_must_be_there_is_never_the_same_for_two(action: Action) -> None:
+    scrubber = HeaderScrubber(
+        with_rules({"tags": frozenset({0x00080018, 0x0020000D}), "action": action}), KEY
+    )
+    made = {
+        scrubber.run(varied(mr_instance(), number)).encoded.sop_instance_uid for number in range(3)
+    }
+    assert len(made) == 3
+
+
 def test_an_instance_of_another_character_set_is_read_by_its_own() -> None:
     scrubber = HeaderScrubber(PROFILES["basic"], KEY)
     for charset in ("ISO_IR 100", "ISO_IR 192", "ISO_IR 144"):

@@ -13,15 +13,17 @@ from pydicom.uid import UID
 
 from deid_node.dicom.part10 import EncodedInstance
 from deid_node.errors import (
+    AuditUnusable,
     NotDicom,
     SpoolFull,
     TooFewSlices,
     UnsupportedSOPClass,
     WeightsUnusable,
 )
-from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
+from deid_node.node.records import SeriesRecords
 from deid_node.node.retention import Retention
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
@@ -81,6 +83,7 @@ class Node:
             deidentify=self._deidentify,
             keep_picture=lambda series, _evidence: self.pictures.append(series),
             destinations=["archive"],
+            records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
         )
 
     def _deidentify(self, paths: Sequence[Path]) -> DeidentifiedSeries:
@@ -205,6 +208,44 @@ def test_picture_that_cannot_be_kept_holds_the_series(
 
     assert node.state is State.HELD
     assert node.ledger.owed_to("archive") == []
+
+
+def test_series_that_cannot_be_put_on_record_does_not_leave_and_is_tried_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise AuditUnusable("the audit log cannot be written")
+
+    node.receive(b"1")
+    with monkeypatch.context() as patch:
+        patch.setattr(SeriesRecords, "ready", fail)
+        pause = node.worker.step()
+    waits = (node.state, node.ledger.owed_to("archive"), node.outbox.instances(SERIES))
+
+    node.worker.step()
+
+    assert pause == FULL_DISK_SECONDS
+    assert waits == (State.RECEIVED, [], [])
+    assert node.state is State.READY
+
+
+def test_series_is_not_set_aside_before_that_is_on_record(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[object] = []
+
+    def note(_records: SeriesRecords, series: str, **what: object) -> None:
+        states.append((node.state, series, what))
+
+    monkeypatch.setattr(SeriesRecords, "set_aside", note)
+    node.deidentify = failing(TooFewSlices(n_slices=1, needed=3))
+    node.receive(b"1")
+
+    node.worker.step()
+
+    told = {"state": "held", "error": "TooFewSlices", "n_instances": 1}
+    assert states == [(State.CLAIMED, SERIES, told)]
+    assert node.state is State.HELD
 
 
 def test_next_series_is_worked_on_after_a_fault(node: Node) -> None:

@@ -70,9 +70,6 @@ def read_entries(content: bytes) -> tuple[Entry, ...]:
         raise ForeignProfileUnreadable(
             f"line {error.lineno}, column {error.offset + 1}: not well-formed XML ({why})"
         ) from None
-    except (LookupError, ValueError):
-        line = reader.parser.CurrentLineNumber
-        raise ForeignProfileUnreadable(f"line {line}: not readable in its encoding") from None
     return tuple(reader.entries)
 
 
