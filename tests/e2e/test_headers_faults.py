@@ -22,6 +22,7 @@ from deid_node.node import destination, outbox
 from deid_node.node.destination import FolderDestination
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
+from deid_node.node.records import SeriesRecords
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from deid_node.node.worker import Worker
@@ -234,6 +235,7 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         deidentify=_worked,
         keep_picture=lambda _series, _evidence: None,
         destinations=["folder"],
+        records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
     )
     sabotage = Sabotage(monkeypatch, NODE[stage], Fault) if stage else None
 
