@@ -15,6 +15,7 @@ from deid_node.config.profile_file import load_profile
 from deid_node.dicom import wire_out
 from deid_node.dicom.series import read_series
 from deid_node.dicom.wire import Unsuited
+from deid_node.dicom.wire_reader import Part10Reader
 from deid_node.headers import codes, level_scrub, plan, quick, scrub, splice, text
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.headers.second_look import SecondLook
@@ -27,7 +28,7 @@ from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from deid_node.node.worker import Worker
 from deid_node.pipeline import deidentify as node_path
-from deid_node.pipeline import header_only, output
+from deid_node.pipeline import header_only, linkage, output
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify
 from deid_node.pipeline.header_only import HeaderScrubber
 from tests.fakes.clock import FakeClock
@@ -61,12 +62,12 @@ BOTH_WAYS: Final[dict[str, Stage]] = {
     "element": (level_scrub, "changed"),
     "words": (text, "cleaned"),
     "code lookup": (codes, "coded_entry"),
-    "linkage": (header_only, "linkage_of"),
     "second look": (SecondLook, "findings"),
     "write": (destination, "write_file"),
 }
 AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
-    "read": (header_only, "read_part10"),
+    "read": (Part10Reader, "read"),
+    "linkage": (linkage, "linkage_of"),
     "quick way": (splice, "quick_way"),
     "quick words": (quick, "_is_one_number"),
     "declare": (splice, "declare"),
@@ -77,6 +78,7 @@ AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
 }
 AS_DATASET: Final[dict[str, Stage]] = BOTH_WAYS | {
     "read": (header_only, "decode_instance"),
+    "linkage": (header_only, "linkage_of"),
     "scrub": (header_only, "scrub"),
     "build": (scrub, "DataElement"),
     "declare": (header_only, "declare"),
@@ -155,10 +157,10 @@ def fresh() -> HeaderScrubber:
 
 
 def take_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsuited(_content: bytes) -> None:
+    def unsuited(_reader: Part10Reader, _content: bytes) -> None:
         raise Unsuited
 
-    monkeypatch.setattr(header_only, "read_part10", unsuited)
+    monkeypatch.setattr(Part10Reader, "read", unsuited)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
