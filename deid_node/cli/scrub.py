@@ -64,8 +64,9 @@ def scrub(
 ) -> None:
     """De-identify headers, of every SOP Class the profile accepts. Pixels and FACES stay.
 
-    For heads use `deface`: here nothing claims that a face was removed, and the node never
-    sends the result anywhere.
+    For heads use `deface`. Here nothing claims that a face was removed.
+
+    The node never sends the result anywhere.
 
     A file appears whole or not at all, also after kill -9; none replaces another.
 
