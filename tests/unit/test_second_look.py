@@ -14,13 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
 
+from deid_node.config.profile_file import load_profile
 from deid_node.errors import InstanceRefused
 from deid_node.headers import second_look
 from deid_node.headers.byte_walk import Unwalkable, Walk, pixel_span
 from deid_node.headers.needles import Identifiers, Needle, encodings_of, identifiers_in
+from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.residue import identifiers_of, residue
 from deid_node.headers.search import Finding, Search
 from deid_node.headers.second_look import SecondLook, source_identifiers
+from deid_node.pipeline.header_only import HeaderScrubber
 from tests.planted import mr_instance, planted, written
 
 if TYPE_CHECKING:
@@ -461,6 +464,32 @@ def test_the_guess_at_a_sequence_takes_back_what_it_read_of_something_else() -> 
     odd = element(0x00091001, "UN", item + b"no second item", explicit=True)
 
     assert source_identifiers(file_of(odd)) == Identifiers()
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("n_levels", [60, 70])
+def test_what_lies_too_deep_is_found_or_refused(n_levels: int, *, undefined: bool) -> None:
+    content = NAMED
+    for _ in range(n_levels):
+        content = sequence(0x00081140, "SQ", [content], explicit=True, undefined=undefined)
+    source = file_of(content)
+    output = file_of(element(0x00091010, "UN", b"quentin ", explicit=True))
+
+    if n_levels > 64:
+        with pytest.raises(InstanceRefused):
+            SecondLook().findings(source, output)
+    else:
+        assert Finding("PatientName", "utf-8") in SecondLook().findings(source, output)
+
+
+def test_items_within_items_without_end_are_refused_and_crash_nothing() -> None:
+    content = NAMED
+    for _ in range(3000):
+        content = sequence(0x00081140, "SQ", [content], explicit=True, undefined=True)
+    scrubber = HeaderScrubber(load_profile("basic"), Pseudonyms(bytes(range(32))))
+
+    with pytest.raises(InstanceRefused):
+        scrubber.run(file_of(content))
 
 
 def test_the_planted_instance_is_walked_and_full_of_findings() -> None:
