@@ -150,7 +150,7 @@ def measure(row: Row, work: Path, tokens: list[str]) -> None:
     places = {"{in}": str(source), "{out}": str(out), "{cpu}": str(cpu_file)}
     command = [places.get(word, word) for word in row.contestant.command]
     seconds, status = cpu_seconds(command)
-    written = sorted(path for path in out.rglob("*") if path.is_file() and path.suffix != ".json")
+    written = sorted(path for path in out.rglob("*") if path.is_file() and _is_dicom(path))
     if status or len(written) < row.contestant.count:
         row.failed = f"exit {status}, {len(written)} of {row.contestant.count} files"
         return
@@ -184,6 +184,12 @@ def new_errors(before: Path, after: Path) -> int | None:
     if shutil.which("dciodvfy") is None:
         return None
     return sum((_errors(after) - _errors(before)).values())
+
+
+def _is_dicom(path: Path) -> bool:
+    """Tell an instance from a report or an audit file that a peer writes beside."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def _errors(path: Path) -> Counter[str]:

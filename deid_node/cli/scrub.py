@@ -18,7 +18,9 @@ DurableOption = Annotated[
 
 
 def scrub(
-    folder: Annotated[Path, typer.Argument(help="Folder with DICOM files, at any depth.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with DICOM files, at any depth; no links.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")],
     profile: ProfileOption = None,
     key: KeyOption = None,
