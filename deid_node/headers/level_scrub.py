@@ -298,9 +298,18 @@ class LevelScrub(ABC, Generic[Made]):
         elif decision.action is not Action.REMOVE and found is not None:
             kept = self._items(found, level.below(path[-1]), codec)
             if found and not kept:
-                kept = [] if decision.type in {"2", "2C"} else None
+                kept = self._instead_of_items(path, decision.type)
         self._note(path, decision, gone=kept is None)
         return None if kept is None else self._sequence(path[-1], kept)
+
+    def _instead_of_items(
+        self, path: tuple[int, ...], kind: str | None
+    ) -> list[dict[int, Made]] | None:
+        """Give what stands where no item may stay; a report without a title is none."""
+        if path == (content.CONCEPT_NAME,):
+            title = content.UNTITLED.items()
+            return [{tag: self._element(tag, dictionary_VR(tag), (value,)) for tag, value in title}]
+        return [] if kind in {"2", "2C"} else None
 
     def _items(
         self, found: Sequence[Source], level: Level, outer: str | None
