@@ -15,6 +15,7 @@ from deid_node.config.profile_file import load_profile
 from deid_node.dicom import wire_out
 from deid_node.dicom.series import read_series
 from deid_node.dicom.wire import Unsuited
+from deid_node.dicom.wire_reader import Part10Reader
 from deid_node.headers import codes, level_scrub, plan, quick, scrub, splice, text
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.headers.second_look import SecondLook
@@ -22,6 +23,7 @@ from deid_node.node import destination, outbox
 from deid_node.node.destination import FolderDestination
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
+from deid_node.node.records import SeriesRecords
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from deid_node.node.worker import Worker
@@ -29,6 +31,7 @@ from deid_node.pipeline import deidentify as node_path
 from deid_node.pipeline import header_only, output
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify
 from deid_node.pipeline.header_only import HeaderScrubber
+from deid_node.pipeline.linkage import Linker
 from tests.fakes.clock import FakeClock
 from tests.fakes.face import FakeFaceModel
 from tests.fakes.recipe import recipe_of
@@ -60,12 +63,12 @@ BOTH_WAYS: Final[dict[str, Stage]] = {
     "element": (level_scrub, "changed"),
     "words": (text, "cleaned"),
     "code lookup": (codes, "coded_entry"),
-    "linkage": (header_only, "linkage_of"),
     "second look": (SecondLook, "findings"),
     "write": (destination, "write_file"),
 }
 AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
-    "read": (header_only, "read_part10"),
+    "read": (Part10Reader, "read"),
+    "linkage": (Linker, "link"),
     "quick way": (splice, "quick_way"),
     "quick words": (quick, "_is_one_number"),
     "declare": (splice, "declare"),
@@ -76,6 +79,7 @@ AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
 }
 AS_DATASET: Final[dict[str, Stage]] = BOTH_WAYS | {
     "read": (header_only, "decode_instance"),
+    "linkage": (header_only, "linkage_of"),
     "scrub": (header_only, "scrub"),
     "build": (scrub, "DataElement"),
     "declare": (header_only, "declare"),
@@ -154,10 +158,10 @@ def fresh() -> HeaderScrubber:
 
 
 def take_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsuited(_content: bytes) -> None:
+    def unsuited(_reader: Part10Reader, _content: bytes) -> None:
         raise Unsuited
 
-    monkeypatch.setattr(header_only, "read_part10", unsuited)
+    monkeypatch.setattr(Part10Reader, "read", unsuited)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -234,6 +238,7 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         deidentify=_worked,
         keep_picture=lambda _series, _evidence: None,
         destinations=["folder"],
+        records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
     )
     sabotage = Sabotage(monkeypatch, NODE[stage], Fault) if stage else None
 
