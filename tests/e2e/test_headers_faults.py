@@ -28,9 +28,10 @@ from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from deid_node.node.worker import Worker
 from deid_node.pipeline import deidentify as node_path
-from deid_node.pipeline import header_only, linkage, output
+from deid_node.pipeline import header_only, output
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify
 from deid_node.pipeline.header_only import HeaderScrubber
+from deid_node.pipeline.linkage import Linker
 from tests.fakes.clock import FakeClock
 from tests.fakes.face import FakeFaceModel
 from tests.fakes.recipe import recipe_of
@@ -67,7 +68,7 @@ BOTH_WAYS: Final[dict[str, Stage]] = {
 }
 AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
     "read": (Part10Reader, "read"),
-    "linkage": (linkage, "linkage_of"),
+    "linkage": (Linker, "link"),
     "quick way": (splice, "quick_way"),
     "quick words": (quick, "_is_one_number"),
     "declare": (splice, "declare"),
