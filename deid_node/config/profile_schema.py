@@ -34,7 +34,9 @@ _NO_GROUPS: Final = frozenset({0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF})
 """Odd groups that private elements cannot have, PS3.5 7.8."""
 _VRS: Final = frozenset(map(str, STANDARD_VR))
 _LONGEST_SHIFT: Final = 36500
-NumberVR = Literal["US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS"]
+NumberVR = Literal["US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "CSA"]
+"""What a safe private element is read as; ``CSA`` is a header of Siemens, of which a new one is
+written from numbers (`headers.csa`)."""
 
 
 def _tag(written: str) -> str:
@@ -135,7 +137,9 @@ class SafePrivateFile(_Part):
     group: Annotated[str, StringConstraints(pattern=_ODD_GROUP)] | None = Field(
         None, description="Odd group number; with `elements`."
     )
-    elements: Elements = Field({}, description="VR by low byte of the element.")
+    elements: Elements = Field(
+        {}, description="VR by low byte of the element; CSA for a CSA header."
+    )
     groups: dict[Annotated[str, StringConstraints(pattern=_ODD_GROUP)], Elements] = Field(
         {}, description="Elements by odd group number, for a creator with several groups."
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from deid_node.headers import actions, codes, content, reading, text
+from deid_node.headers import actions, codes, content, csa, reading, text
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.plan import CHARACTER_SET, PIXELS, Decision, Level, name_of, plan
 from deid_node.headers.private import block_of, is_creator, safe_elements
@@ -258,7 +258,8 @@ class LevelScrub(ABC, Generic[Made]):
         values = None
         if vr is not None:
             values = changed(source.get_item(path[-1]), vr, "ascii", decision, self._subject)
-        return self._made(path, vr or "UN", values, _GONE if values is None else decision)
+        written = "OB" if vr == csa.KIND else vr or "UN"
+        return self._made(path, written, values, _GONE if values is None else decision)
 
     def _standard(
         self, source: Source, path: tuple[int, ...], level: Level, codec: str | None

@@ -2,7 +2,8 @@
 
 Under Retain Safe Private (PS3.15 E.3.10) an element stays if Table E.3.10-1 or the profile
 names it by its creator, *and* its value is a number or a known code: free text and bytes
-never stay, whoever declares them safe.
+never stay, whoever declares them safe. Of a CSA header that a profile names, a new one is
+written from numbers alone (`headers.csa`).
 
 The sender's own word is not taken. E.3.10 lets it declare a block SAFE in Private Data Element
 Characteristics Sequence (0008,0300), but that word lies in the same bytes that are doubted here:
@@ -35,8 +36,8 @@ def safe_elements(dataset: Source, profile: Profile) -> dict[int, str]:
     Returns
     -------
     dict
-        VR to read each element with, by tag; the Private Creators of their blocks are
-        among them, as LO.
+        VR to read each element with, by tag, or ``CSA``; the Private Creators of their
+        blocks are among them, as LO.
     """
     if Option.RETAIN_SAFE_PRIVATE not in profile.options:
         return {}

@@ -113,9 +113,8 @@ class SafePrivate:
     group
         Odd group number.
     elements
-        Low bytes of the element numbers; the high byte is the block's.
-    vr
-        What they are read as when they arrive as UN, by low byte.
+        Low bytes of the element numbers, the high byte being the block's, and what each is
+        read as: a VR, or ``CSA`` for a header of which a new one is written from numbers.
     """
 
     creator: str

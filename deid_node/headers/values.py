@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deid_node.headers import actions, reading, text
+from deid_node.headers import actions, csa, reading, text
 from deid_node.headers.plan import PIXELS, Decision
 from deid_node.headers.profile import Action
 
@@ -72,6 +72,8 @@ def changed(
         return _blindly(decision, vr, subject)
     if vr in reading.STRINGS:
         return _changed_strings(element, vr, codec, action, subject)
+    if vr == csa.KIND:
+        return _rebuilt(element)
     if vr in reading.BYTES:
         return _kept_bytes(element, decision)
     return reading.numbers(element, vr)
@@ -101,6 +103,12 @@ def _kept_bytes(element: Element, decision: Decision) -> Values | None:
     if not kept or not isinstance(element.value, bytes):
         return None
     return (element.value + b"\0" * (len(element.value) % 2),)
+
+
+def _rebuilt(element: Element) -> Values | None:
+    """Give a new CSA header of the numbers of the old one."""
+    header = csa.rebuilt(element.value) if isinstance(element.value, bytes) else None
+    return None if header is None else (header,)
 
 
 def _changed_strings(

@@ -106,4 +106,4 @@ def test_no_safe_list_holds_text_or_bytes() -> None:
     safe = {vr for elements in safe_table(own).values() for vr in elements.values()}
 
     assert {vr for *_, vr in listed} - safe > {"LO", "LT", "SQ"}
-    assert safe <= {"CS", "DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"}
+    assert safe <= {"CS", "CSA", "DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"}

@@ -108,7 +108,7 @@ def test_the_private_elements_of_a_profile_have_the_vr_that_pydicom_knows(name: 
                 f"{safe.group:04X}xx{element:02X}"
             )
         )
-        and known[0] != vr
+        and known[0] != {"CSA": "OB"}.get(vr, vr)
     ]
 
     assert wrong == []

@@ -11,6 +11,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.sequence import Sequence
 
 from deid_node.headers.needles import encodings_of, readings
+from deid_node.headers.verification.csa import NUMBERS_ALONE, is_numbers_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,10 @@ _REPEATING: Final = frozenset({0x50, 0x60})
 _DEEPEST: Final = 64
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{8,}")
 _LONGEST_BYTES: Final = 1 << 20
+_CSA_GROUP: Final = 0x0029
+_CSA_ELEMENT: Final = 0x10
+_BLOCKS: Final = 0x1000
+"""First element number that lies in a private block, PS3.5 7.8.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,8 @@ class Attribute:
     where
         The same for people: keywords or numbers, with item numbers from 1.
     vr
-        As written; of the dictionary where it is not written or UN.
+        As written; of the dictionary where it is not written or UN; ``CSA`` for a private
+        element that is a CSA header made of numbers alone.
     texts
         Values of a string VR; printable runs of a byte VR; nothing for numbers.
     n_values
@@ -99,8 +105,20 @@ def _level(
             for number, each in enumerate(items, 1):
                 yield from _level(each, here, f"{at}[{number}]/", declared)
         else:
+            vr = NUMBERS_ALONE if _is_csa(tag, vr, element.value) else vr
             texts, n_values = _texts(element.value, vr, encodings_of(declared))
             yield Attribute(path=here, where=at, vr=vr, texts=texts, n_values=n_values)
+
+
+def _is_csa(tag: int, vr: str, value: object) -> bool:
+    """Whether an element is a CSA header of which nothing but its numbers is there."""
+    place = tag >> 16 == _CSA_GROUP and tag & 0xFF == _CSA_ELEMENT and tag & 0xFFFF >= _BLOCKS
+    return (
+        place
+        and vr in {"OB", "UN", "None"}
+        and isinstance(value, bytes)
+        and is_numbers_alone(value)
+    )
 
 
 def _name(tag: int) -> str:
@@ -143,7 +161,7 @@ def _texts(value: object, vr: str, encodings: tuple[str, ...]) -> tuple[tuple[st
     if not isinstance(value, bytes):
         text = "" if value is None else str(value)
         return ((text,) if text and vr not in NUMBER_VRS else ()), len(text)
-    if vr in NUMBER_VRS:
+    if vr in NUMBER_VRS or vr == NUMBERS_ALONE:
         return (), len(value)
     if vr in BYTE_VRS or " or " in vr:
         runs = _PRINTABLE.findall(value[:_LONGEST_BYTES].replace(b"\0", b""))
