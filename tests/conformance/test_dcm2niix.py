@@ -18,6 +18,7 @@ from deid_node.config.profile_file import load_profile
 from deid_node.errors import InstanceRefused
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.pipeline.header_only import HeaderScrubber
+from tests.fakes.csa_headers import Drawn
 from tests.fakes.diffusion import B_VALUES, DIRECTIONS, N_SLICES, SIZE, diffusion_series
 from tests.planted import written
 
@@ -26,18 +27,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from pydicom import Dataset
 
 pytestmark = pytest.mark.peer
 
 WITHOUT_GROUP_0019 = "neurolabusc+dcm_qa_12bit"
-"""Mosaics of Siemens VB12: only the CSA header tells how many images they hold."""
+"""Mosaics of Siemens VB12: only the CSA image header tells how many images they hold, and only
+the protocol text of the series header, which goes, when each slice was taken."""
 
 
 SLICE_TIMES_IN_A_PRIVATE_SEQUENCE = "neurolabusc+dcm_qa_enh"
 """Enhanced MR of Siemens XA."""
 
-READ_FROM_PRIVATE = ("SliceTiming", "EchoTime", "RepetitionTime", "FlipAngle", "InversionTime")
+READ_FROM_PRIVATE = (
+    "SliceTiming",
+    "EchoTime",
+    "RepetitionTime",
+    "FlipAngle",
+    "InversionTime",
+    "PhaseEncodingDirection",
+    "EffectiveEchoSpacing",
+    "TotalReadoutTime",
+    "BandwidthPerPixelPhaseEncode",
+    "MultibandAccelerationFactor",
+)
 """Keys of the JSON file that dcm2niix takes from private elements of one maker or another."""
+
+LOST_WITH_SEQUENCES = frozenset(
+    {
+        "SliceTiming",
+        "PhaseEncodingDirection",
+        "EffectiveEchoSpacing",
+        "TotalReadoutTime",
+        "BandwidthPerPixelPhaseEncode",
+    }
+)
+"""What Siemens XA writes into private sequences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,6 +158,45 @@ def test_b_values_and_gradients_of_a_drawn_series_survive(
         assert volume.sidecar["PhilipsScaleSlope"] == 0.0078125
 
 
+@pytest.mark.parametrize("positive", [0, 1])
+def test_what_only_the_csa_header_of_old_software_tells_survives(
+    positive: int, peer: Callable[[str], str], tmp_path: Path
+) -> None:
+    contents = [written(_with_csa(each, positive)) for each in diffusion_series("siemens")]
+    program = peer("dcm2niix")
+
+    before = convert(contents, tmp_path / "before", program)
+    after = convert(scrubbed(contents), tmp_path / "after", program)
+
+    assert_same(before, after)
+    (volume,) = after
+    assert volume.b_values is not None
+    assert tuple(map(int, volume.b_values.split())) == B_VALUES
+    assert volume.gradients is not None
+    assert volume.sidecar["PhaseEncodingDirection"] == ("j-" if positive else "j")
+
+
+def _with_csa(instance: Dataset, positive: int) -> Dataset:
+    """Move what group 0019 tells into a CSA header, and add the polarity."""
+    block = instance.private_block(0x0019, "SIEMENS MR HEADER")
+    b_value = str(block[0x0C].value)
+    gradient = list(map(str, block[0x0E].value)) if 0x0E in block else []
+    for tag in [tag for tag in instance.keys() if tag.is_private]:  # noqa: SIM118 - stays raw
+        del instance[tag]
+    instance.InPlanePhaseEncodingDirection = "COL"
+    instance.SequenceName = "*ep_b1000"
+    tags = {
+        "ICE_Dims": ("LO", 1, ["X_1_1_1_1_1_4_1_1_1_1_1_4"]),
+        "B_value": ("IS", 1, [b_value]),
+        "PhaseEncodingDirectionPositive": ("IS", 1, [str(positive)]),
+        "DiffusionGradientDirection": ("FD", 3, gradient),
+        "SliceNormalVector": ("FD", 3, ["0.0", "0.0", "1.0"]),
+    }
+    block = instance.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    block.add_new(0x10, "OB", Drawn(tags=tags).bytes())
+    return instance
+
+
 @pytest.mark.heads
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom, about the sources themselves
 def test_real_mr_converts_to_the_same_volumes(
@@ -141,7 +205,7 @@ def test_real_mr_converts_to_the_same_volumes(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    program, compared = peer("dcm2niix"), 0
+    program, compared, n_polarities = peer("dcm2niix"), 0, 0
     for number, ((folder, *_), paths) in enumerate(sorted(_real_series(shared_data).items())):
         contents = [path.read_bytes() for path in paths]
         try:
@@ -150,16 +214,24 @@ def test_real_mr_converts_to_the_same_volumes(
             continue  # the zoo holds files that break off
         before = convert(contents, tmp_path / f"{number}-before", program)
         after = convert(outputs, tmp_path / f"{number}-after", program)
-        if WITHOUT_GROUP_0019 in folder:
-            assert {each.voxels.shape[2] for each in before} == {35}
-            assert {each.voxels.shape[2] for each in after} == {36}
-        elif before:
-            private = SLICE_TIMES_IN_A_PRIVATE_SEQUENCE in folder
-            assert_same(before, after, lost=frozenset({"SliceTiming"} if private else ()))
+        if before:
+            assert_same(before, after, lost=_lost(folder))
             compared += len(before)
+            n_polarities += sum("PhaseEncodingDirection" in each.sidecar for each in after)
+        if WITHOUT_GROUP_0019 in folder:
+            assert {each.voxels.shape[2] for each in after} == {35}
 
+    record_property("polarities", n_polarities)
+    assert n_polarities > 10
     record_property("volumes", compared)
     assert compared > 30
+
+
+def _lost(folder: str) -> frozenset[str]:
+    """Name what dcm2niix had from private sequences and from protocol text."""
+    if SLICE_TIMES_IN_A_PRIVATE_SEQUENCE in folder:
+        return LOST_WITH_SEQUENCES
+    return frozenset({"SliceTiming"} if WITHOUT_GROUP_0019 in folder else ())
 
 
 def _real_series(shared_data: Path) -> dict[tuple[str, ...], list[Path]]:

@@ -22,7 +22,8 @@ from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.splice import MOST_SUBJECTS
 from deid_node.pipeline.header_only import HeaderScrubber
 from tests.datasets import instances, part10
-from tests.planted import mr_instance, planted, written
+from tests.fakes.csa_headers import Drawn
+from tests.planted import INSTANCES, mr_instance, planted, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,6 +247,25 @@ def test_names_lose_empty_groups_at_their_end() -> None:
     scrubber = HeaderScrubber(profile, KEY)
     for name in (b"MRI==", b"MRI=\\X^Y=", b"=="):
         assert_same(scrubber, part10({OPERATORS: ("PN", name + b" " * (len(name) % 2))}))
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("vr", ["OB", "UN"])
+@pytest.mark.parametrize("csa1", [False, True])
+def test_a_csa_header_comes_out_the_same(vr: str, *, csa1: bool, implicit: bool) -> None:
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    header = Drawn(csa1=csa1).bytes()
+    for value in (header, header[:-3], header[:200], b"SV10", b"", header + bytes(5000)):
+        dataset = INSTANCES["Enhanced MR"]()
+        for level in (dataset, dataset.PerFrameFunctionalGroupsSequence[0]):
+            block = level.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+            block.add_new(0x10, vr, value)
+            block.add_new(0x20, vr, header)
+        file = written(dataset, implicit=implicit)
+
+        assert_same(scrubber, file)
+        n_kept = scrubber._as_bytes(file).encoded.part10.count(b"BandwidthPerPixelPhaseEncode")
+        assert n_kept == (2 if len(value) >= len(header) - 3 else 0)
 
 
 @pytest.mark.heads

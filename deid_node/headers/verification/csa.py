@@ -73,13 +73,10 @@ class _Reader:
         self._at += 64
         multiplicity, vr, kind, n_items, mark = self._next("<I4s3I")
         name = field.rstrip(b"\0")
-        return (
-            _TAGS.get(name) == (multiplicity, vr.rstrip(b"\0"))
-            and kind == _TYPES[_TAGS[name][1]]
-            and n_items <= _MOST
-            and mark in {77, 205}
-            and all(self._item() for _ in range(n_items))
-        )
+        if _TAGS.get(name) != (multiplicity, vr.rstrip(b"\0")) or kind != _TYPES[_TAGS[name][1]]:
+            return False
+        sound = n_items <= _MOST and mark in {77, 205}
+        return sound and all(self._item() for _ in range(n_items))
 
     def _item(self) -> bool:
         first, length, mark, last = self._next("<4I")
