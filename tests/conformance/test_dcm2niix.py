@@ -193,7 +193,7 @@ def _with_csa(instance: Dataset, positive: int) -> Dataset:
         "SliceNormalVector": ("FD", 3, ["0.0", "0.0", "1.0"]),
     }
     block = instance.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
-    block.add_new(0x10, "OB", Drawn(tags=tags).bytes())
+    block.add_new(0x10, "OB", Drawn(tags=tags).written())
     return instance
 
 

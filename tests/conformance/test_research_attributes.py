@@ -20,10 +20,12 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRBigEndian, MRImageStor
 
 from deid_node.config.profile_file import load_profile
 from deid_node.errors import InstanceRefused
+from deid_node.headers import csa
 from deid_node.headers.private import safe_table
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.pipeline.header_only import HeaderScrubber
 from tests.fakes.acquisitions import STYLES, enhanced
+from tests.fakes.csa_headers import Drawn, tags_by_nibabel
 from tests.planted import written
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ SECTIONS: Final = re.split(r"^## ", DOCUMENT.read_text(encoding="utf-8"), flags=
 CLASSIC, FUNCTIONAL, PRIVATE = (
     re.findall(r"^\| (.+) \|$", section, flags=re.MULTILINE)[1:] for section in SECTIONS[1:4]
 )
+_ROWS = re.findall(r"^\| (\w+) \| (\w\w) \| (.+?) \|", SECTIONS[4], flags=re.MULTILINE)
+CSA: Final = [(name, vr) for name, vr, _ in _ROWS[1:]]
+CSA_RANGES: Final = {name: values for name, _, values in _ROWS[1:]}
 KEPT: Final = {
     name: {cells[0]: cells[1] for cells in (row.split(" | ") for row in rows)}
     for name, rows in (("classic", CLASSIC), ("enhanced", FUNCTIONAL))
@@ -139,6 +144,25 @@ def test_every_private_element_of_the_document_is_safe_by_the_profile() -> None:
     own = safe_table(load_profile("research-mr").safe_private)
     for creator, numbered, vr in listed:
         assert own[creator, int(numbered[1:5], 16)][int(numbered[8:10], 16)] == vr
+
+
+def test_the_csa_header_is_left_with_the_numbers_of_the_document() -> None:
+    header = Drawn().written()
+    source = STYLES["siemens"]()
+    source.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", header)
+
+    _, after = through(written(source))
+
+    kept = tags_by_nibabel(after.private_block(0x0029, "SIEMENS CSA HEADER")[0x10].value)
+    before = tags_by_nibabel(header)
+    assert {(name, tag["vr"]) for name, tag in kept.items()} == set(CSA)
+    assert all(tag["items"] == before[name]["items"] for name, tag in kept.items())
+    assert {name: _range(tag) for name, tag in csa.KEPT.items()} == CSA_RANGES
+
+
+def _range(kept: csa.Kept) -> str:
+    codes = "NONE, DIRECTIONAL, ISOTROPIC, BMATRIX"
+    return codes if kept.vr == "CS" else f"{kept.least} to {kept.greatest}"
 
 
 @pytest.mark.heads

@@ -63,7 +63,7 @@ class Drawn:
     csa1: bool = False
     planted: dict[str, bytes] = field(default_factory=dict)
 
-    def bytes(self) -> bytes:
+    def written(self) -> bytes:
         """Write it as a scanner does: six items and more if any, terminated, in fours."""
         head = b"" if self.csa1 else MAGIC
         parts = [head, struct.pack("<2I", len(self.tags), 77)]

@@ -254,7 +254,7 @@ def test_names_lose_empty_groups_at_their_end() -> None:
 @pytest.mark.parametrize("csa1", [False, True])
 def test_a_csa_header_comes_out_the_same(vr: str, *, csa1: bool, implicit: bool) -> None:
     scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
-    header = Drawn(csa1=csa1).bytes()
+    header = Drawn(csa1=csa1).written()
     for value in (header, header[:-3], header[:200], b"SV10", b"", header + bytes(5000)):
         dataset = INSTANCES["Enhanced MR"]()
         for level in (dataset, dataset.PerFrameFunctionalGroupsSequence[0]):

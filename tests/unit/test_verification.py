@@ -297,7 +297,7 @@ def test_safe_private_numbers_are_allowed_where_they_are_claimed() -> None:
 
 
 def of_numbers() -> bytes:
-    header = rebuilt(Drawn().bytes())
+    header = rebuilt(Drawn().written())
     assert header is not None
     return header
 
@@ -320,7 +320,7 @@ def places_of_a_word() -> dict[str, bytes]:
         "unused bytes at the start": b"SV10QUEN" + good[8:],
         "behind the last tag": good + b"QUENTIN ",
         "one tag less": good[:8] + bytes([good[8] - 1]) + good[9:],
-        "as a scanner writes it": Drawn().bytes(),
+        "as a scanner writes it": Drawn().written(),
     }
 
 
@@ -351,7 +351,7 @@ def test_a_word_in_a_csa_header_is_remarked(place: str) -> None:
 def test_our_own_csa_header_is_clean() -> None:
     dataset = mr_instance()
     block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
-    block.add_new(0x10, "OB", Drawn().bytes())
+    block.add_new(0x10, "OB", Drawn().written())
     output = HeaderScrubber(load_profile("research-mr"), OURS).run(written(dataset)).encoded
 
     assert b"PhaseEncodingDirectionPositive" in output.part10

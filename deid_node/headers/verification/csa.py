@@ -75,19 +75,16 @@ class _Reader:
         name = field.rstrip(b"\0")
         if _TAGS.get(name) != (multiplicity, vr.rstrip(b"\0")) or kind != _TYPES[_TAGS[name][1]]:
             return False
-        sound = n_items <= _MOST and mark in {77, 205}
-        return sound and all(self._item() for _ in range(n_items))
+        if n_items > _MOST or mark not in {77, 205}:
+            return False
+        return all(self._item() for _ in range(n_items))
 
     def _item(self) -> bool:
         first, length, mark, last = self._next("<4I")
-        if not length:
-            return first == last == 0 and mark == 205  # noqa: PLR2004 - of the layout
+        if not first == length == last or mark != (77 if length else 205):
+            return False
         filled = length + -length % 4
         whole = self._value[self._at : self._at + filled]
         self._at += filled
-        return (
-            first == length == last
-            and mark == 77  # noqa: PLR2004 - of the layout
-            and len(whole) == filled
-            and _VALUE.fullmatch(whole.rstrip(b"\0")) is not None
-        )
+        written = whole.rstrip(b"\0")
+        return len(whole) == filled and (not length or _VALUE.fullmatch(written) is not None)
