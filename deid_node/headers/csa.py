@@ -31,7 +31,6 @@ _CODE: Final = re.compile(rb"(DIRECTIONAL|NONE|ISOTROPIC|BMATRIX) *\0*")
 _FILLED, _EMPTY = 77, 205
 _MARKS: Final = frozenset({_FILLED, _EMPTY})
 _MAGIC: Final = b"SV10"
-_START: Final = _MAGIC + b"\4\3\2\1"
 _FEWEST_ITEMS: Final = 6
 """Items of a tag as scanners write it; dcm2niix reads three whatever their number is."""
 _NAME_WORDS: Final = 16
@@ -112,6 +111,10 @@ KEPT: Final = {
 """In the order in which scanners write them."""
 
 _BY_NAME: Final = {name.encode("ascii"): kept for name, kept in KEPT.items()}
+START: Final = _MAGIC + b"\4\3\2\1"
+"""What a header that was made here begins with."""
+NAME_FIELDS: Final = tuple(name.ljust(_NAME_WORDS * 4, b"\0") for name in _BY_NAME)
+"""Names as they are written; nothing of the old header is in them."""
 
 _Values = dict[bytes, tuple[bytes, ...]]
 
@@ -208,7 +211,7 @@ def _sound(items: list[bytes], kept: Kept) -> tuple[bytes, ...]:
 
 def _written(found: _Values) -> bytes:
     """Write a CSA2 header."""
-    parts = [_START, struct.pack("<2i", len(found), _FILLED)]
+    parts = [START, struct.pack("<2i", len(found), _FILLED)]
     for name, kept in _BY_NAME.items():
         values = found.get(name)
         if values is None:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from deid_node.headers import csa
 from deid_node.headers.byte_walk import pixel_span
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _UIDS: Final = (
 )
 _UID_START: Final = 14
 """Length of what UIDs are first searched by; most of an instance share it."""
+_CSA_NAMES: Final = tuple(field.lower() for field in csa.NAME_FIELDS)
+"""Tag names of the CSA header that is written here: a patient Duran is in one of them."""
+_CSA_START: Final = csa.START.lower()
 _MARKS: Final = b" ()/.-"
 """What may stand between the digits of a telephone number."""
 
@@ -57,7 +61,7 @@ class Haystack:
     Attributes
     ----------
     searched
-        The bytes; ASCII letters in lower case.
+        The bytes; ASCII letters in lower case, and zeros for the names of CSA tags.
     folded
         The same without zero bytes.
     """
@@ -67,7 +71,7 @@ class Haystack:
     def __init__(self, part10: bytes) -> None:
         start, stop = pixel_span(part10)
         apart = part10[:start] + b"\0\0" + part10[stop:] if stop > start else part10
-        self.searched = apart.lower()
+        self.searched = _without_csa_names(apart.lower())
         self.folded = self.searched.replace(b"\0", b"")
 
 
@@ -134,6 +138,13 @@ class UIDs:
             written = {found.decode(encoding) for found in pattern.findall(haystack.searched)}
             for uid in written & self._keywords.keys():
                 yield from (Finding(keyword, encoding) for keyword in self._keywords[uid])
+
+
+def _without_csa_names(searched: bytes) -> bytes:
+    if _CSA_START in searched:
+        for name in _CSA_NAMES:
+            searched = searched.replace(name, bytes(len(name)))
+    return searched
 
 
 def _counts(needle: Needle, searched: bytes) -> bool:

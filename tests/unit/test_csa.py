@@ -13,6 +13,8 @@ from pydicom import dcmread
 from deid_node.config.profile_file import load_profile
 from deid_node.headers.csa import KEPT, MOST_ITEMS, MOST_TAGS, rebuilt
 from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.headers.search import Search
+from deid_node.headers.second_look import source_identifiers
 from deid_node.pipeline.header_only import HeaderScrubber
 from tests.fakes.csa_headers import DIFFUSION, MAGIC, NUMBERS, Drawn, numbers_in, tags_by_nibabel
 from tests.planted import mr_instance, written
@@ -231,6 +233,22 @@ def test_a_planted_word_survives_in_no_corner(place: str, *, csa1: bool, implici
 
     assert b"PhaseEncodingDirectionPositive" in output.encoded.part10
     assert word.lower() not in output.encoded.part10.lower()
+
+
+def test_a_patient_whose_name_is_part_of_a_tag_name_is_not_held_for_it() -> None:
+    dataset = mr_instance()
+    dataset.PatientName = "DURAN^NORMA"
+    block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    block.add_new(0x10, "OB", Drawn().written())
+    source = written(dataset)
+
+    output = HeaderScrubber(load_profile("research-mr"), Pseudonyms(bytes(range(32)))).run(source)
+
+    found = Search(source_identifiers(source))
+    assert b"SliceNormalVector" in output.encoded.part10
+    assert found.run(output.encoded.part10) == ()
+    assert found.run(output.encoded.part10 + b"Duran") != ()
+    assert found.run(output.encoded.part10.replace(b"TimeAfterStart", b"DuranTimeStart")) != ()
 
 
 def test_the_series_header_and_the_lines_about_both_go() -> None:
