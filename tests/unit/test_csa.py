@@ -137,10 +137,17 @@ def broken() -> dict[str, bytes]:
         "no tags": MAGIC + struct.pack("<2I", 0, 77),
         "one tag missing": good[:8] + struct.pack("<I", n_tags + 1) + good[12:],
         "a tag twice": twice + Drawn(tags={"B_value": TAGS["B_value"]}).written()[16:],
-        "too many tags": good[:8] + struct.pack("<I", MOST_TAGS + 1) + good[12:] + bytes(100_000),
+        "too many tags": Drawn(
+            tags={
+                "B_value": TAGS["B_value"],
+                **{f"QCData{n}": ("FD", 0, list[str]()) for n in range(MOST_TAGS)},
+            }
+        ).written(),
         "another mark": good[:12] + struct.pack("<I", 78) + good[16:],
         "cut in the middle": good[: len(good) // 2],
-        "cut in the last value": good[:-108],
+        "cut in the last value": Drawn(
+            tags={"MosaicRefAcqTimes": TAGS["MosaicRefAcqTimes"]}
+        ).written()[:-12],
         "a name without an end": good[:16] + b"Q" * 64 + good[80:],
         "another mark of a tag": good[:96] + struct.pack("<I", 1) + good[100:],
         "another mark of an item": good[: value_at + 8] + b"\1" + good[value_at + 9 :],
@@ -164,9 +171,10 @@ def test_what_leaves_a_doubt_is_no_header(name: str) -> None:
 
 def test_a_length_below_nought_in_the_old_layout_is_no_header() -> None:
     old = Drawn(csa1=True).written()
-    first_item = 8 + 84
+    second_item = 8 + 84 + 16 + 12
+    assert old[second_item : second_item + 4] == struct.pack("<I", 6)
 
-    assert rebuilt(old[:first_item] + struct.pack("<I", 1) + old[first_item + 4 :]) is None
+    assert rebuilt(old[:second_item] + struct.pack("<I", 5) + old[second_item + 4 :]) is None
 
 
 def names() -> st.SearchStrategy[str]:
@@ -263,6 +271,7 @@ def test_the_series_header_and_the_lines_about_both_go() -> None:
         written(dataset)
     )
 
+    assert output.encoded.part10.count(b"\x29\0\x10\x10OB") == 1
     assert output.encoded.part10.count(MAGIC) == 1
     assert b"IMAGE NUM" not in output.encoded.part10
 

@@ -308,12 +308,14 @@ def places_of_a_word() -> dict[str, bytes]:
     item, value = tag + 84, tag + 100
     return {
         "value": good[:value] + b"QUENTIN.5151" + good[value + 12 :],
-        "behind a value": good[: value + 4] + b"\0QUENTIN" + good[value + 12 :],
+        "behind a value": good[: value + 3] + b"\0QUENTIN" + good[value + 11 :],
         "name": good[:tag] + b"QUENTINs Start" + good[tag + 14 :],
         "padding of a name": good[: tag + 20] + b"QUENTIN" + good[tag + 27 :],
         "multiplicity": good[: tag + 64] + b"QUEN" + good[tag + 68 :],
         "padding of a VR": good[: tag + 71] + b"Q" + good[tag + 72 :],
         "type": good[: tag + 72] + b"QUEN" + good[tag + 76 :],
+        "mark of a tag": good[: tag + 80] + b"QUEN" + good[tag + 84 :],
+        "mark of an item": good[: item + 8] + b"QUEN" + good[item + 12 :],
         "length of an item": good[:item] + b"QUEN" + good[item + 4 :],
         "last number of an item": good[: item + 12] + b"QUEN" + good[item + 16 :],
         "unused bytes of an empty item": good[:-16] + b"QUEN" + good[-12:],
