@@ -113,7 +113,7 @@ KEPT: Final = {
 _BY_NAME: Final = {name.encode("ascii"): kept for name, kept in KEPT.items()}
 START: Final = _MAGIC + b"\4\3\2\1"
 """What a header that was made here begins with."""
-NAME_FIELDS: Final = tuple(name.ljust(_NAME_WORDS * 4, b"\0") for name in _BY_NAME)
+NAMES: Final = tuple(name + b"\0" for name in _BY_NAME)
 """Names as they are written; nothing of the old header is in them."""
 
 _Values = dict[bytes, tuple[bytes, ...]]
@@ -160,10 +160,11 @@ def _numbers_in(value: bytes) -> _Values:
     at += 2
     found: _Values = {}
     for _ in range(n_tags):
-        name, terminated, _ = value[at * 4 : (at + _NAME_WORDS) * 4].partition(b"\0")
+        end = value.find(b"\0", at * 4, (at + _NAME_WORDS) * 4)
         n_items = words[at + _N_ITEMS]
-        if not terminated or n_items > MOST_ITEMS or words[at + _MARK] not in _MARKS:
+        if end < 0 or n_items > MOST_ITEMS or words[at + _MARK] not in _MARKS:
             raise _Doubt
+        name = value[at * 4 : end]
         spans, at = _items(words, at + _TAG_WORDS, n_items, excess)
         kept = _BY_NAME.get(name)
         if kept and name in found:

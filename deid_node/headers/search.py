@@ -26,7 +26,7 @@ _UIDS: Final = (
 )
 _UID_START: Final = 14
 """Length of what UIDs are first searched by; most of an instance share it."""
-_CSA_NAMES: Final = tuple(field.lower() for field in csa.NAME_FIELDS)
+_CSA_NAMES: Final = tuple(name.lower() for name in csa.NAMES)
 """Tag names of the CSA header that is written here: a patient Duran is in one of them."""
 _CSA_START: Final = csa.START.lower()
 _MARKS: Final = b" ()/.-"
