@@ -62,6 +62,8 @@ def scrub(
 ) -> None:
     """De-identify headers, of every SOP Class the profile accepts. Pixels and FACES stay.
 
+    Text in pixels goes where a region of the profile is meant for the instance.
+
     For heads use `deface`: here nothing claims that a face was removed, and the node never
     sends the result anywhere.
 
