@@ -14,7 +14,7 @@ from drawn_head.head import small_head
 from drawn_head.series import dicom_series
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from deid_node.config.load import create_key
 from deid_node.config.profile_file import load_profile
@@ -199,6 +199,17 @@ def test_an_instance_that_no_region_is_meant_for_is_as_without_regions(
     assert done.encoded == plain.encoded
     assert "113101" not in codes_in(output)
     assert (output.get("BurnedInAnnotation") or None) == (None if make == "SR" else stated)
+
+
+def test_that_holds_for_files_that_only_pydicom_reads() -> None:
+    source, _ = drawn(columns=10)
+    profile = cleaning(region_for(drawn()[0]))
+    file = written(source, syntax=ExplicitVRBigEndian)
+
+    done = HeaderScrubber(profile, KEY).run(file)
+
+    assert done.codes == ("113100",)
+    assert done.encoded == HeaderScrubber(load_profile("basic"), KEY).run(file).encoded
 
 
 def test_text_that_no_region_is_meant_for_still_holds_the_instance() -> None:
