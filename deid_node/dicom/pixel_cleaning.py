@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 from deid_node.dicom.pixel_format import SAMPLES
 from deid_node.errors import PixelsUnusable
@@ -24,8 +32,17 @@ if TYPE_CHECKING:
 Cells = NDArray[np.unsignedinteger[Any]]
 """Pixel cells as unsigned integers, all allocated bits of them, in the shape of a `PixelFormat`."""
 
-_LOSSY_JPEG: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
-_ADOBE: Final = re.compile(rb"\xff\xee..Adobe.{6}(.)", re.DOTALL)
+_DECODERS: Final = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pillow",
+    JPEG2000: "pillow",
+}
+"""One decoder for each; GDCM, which ends the process over many a broken stream, for JPEG Lossless
+alone."""
+_ADOBE: Final = re.compile(rb"(\xff\xee..)Adobe(.{6}(.))", re.DOTALL)
 """Marker segment that says whether the colours of a JPEG stream are YCbCr; its last byte is 0
 for RGB. Compressed samples cannot hold FFEE (ISO/IEC 10918-1, B.1.1.5)."""
 
@@ -125,13 +142,15 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
         "photometric_interpretation": form.photometric,
         "planar_configuration": 0,
     }
-    # Pillow turns YCbCr into RGB where a marker tells it to, and does not say so.
-    plugin = "gdcm" if syntax in _LOSSY_JPEG else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # their text quotes values
             values, said = get_decoder(syntax).as_array(
-                content, raw=True, decoding_plugin=plugin, **options
+                # Pillow turns YCbCr into RGB where Adobe's marker says that it is YCbCr.
+                _ADOBE.sub(rb"\1adobe\2", content),
+                raw=True,
+                decoding_plugin=_DECODERS.get(syntax, ""),
+                **options,
             )
     except Exception:  # noqa: BLE001 - decoders raise many kinds, and their text quotes values
         raise _unusable("compressed Pixel Data cannot be decoded") from None
@@ -150,7 +169,7 @@ def _is_contradicted(content: bytes, form: PixelFormat, photometric: str) -> boo
     """Whether a stream says that its colours are others than the instance tells."""
     if form.samples == 1:
         return False
-    said = {mark == b"\0" for mark in _ADOBE.findall(content)}
+    said = {mark[-1] == b"\0" for mark in _ADOBE.findall(content)}
     return bool(said - {photometric == "RGB"})
 
 
