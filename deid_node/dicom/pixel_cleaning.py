@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -16,10 +17,13 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
 )
 
+from deid_node.dicom.jpeg_header import frame_header
 from deid_node.dicom.pixel_format import SAMPLES
 from deid_node.errors import PixelsUnusable
 
@@ -42,6 +46,16 @@ _DECODERS: Final = {
 }
 """One decoder for each; GDCM, which ends the process over many a broken stream, for JPEG Lossless
 alone."""
+_JPEG: Final = frozenset(
+    {
+        JPEGBaseline8Bit,
+        JPEGExtended12Bit,
+        JPEGLossless,
+        JPEGLosslessSV1,
+        JPEGLSLossless,
+        JPEGLSNearLossless,
+    }
+)
 _ADOBE: Final = re.compile(rb"(\xff\xee..)Adobe(.{6}(.))", re.DOTALL)
 """Marker segment that says whether the colours of a JPEG stream are YCbCr; its last byte is 0
 for RGB. Compressed samples cannot hold FFEE (ISO/IEC 10918-1, B.1.1.5)."""
@@ -145,6 +159,8 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # their text quotes values
+            if syntax in _JPEG:
+                _refuse_other_sizes(content, form)
             values, said = get_decoder(syntax).as_array(
                 # Pillow turns YCbCr into RGB where Adobe's marker says that it is YCbCr.
                 _ADOBE.sub(rb"\1adobe\2", content),
@@ -152,6 +168,8 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
                 decoding_plugin=_DECODERS.get(syntax, ""),
                 **options,
             )
+    except PixelsUnusable:
+        raise
     except Exception:  # noqa: BLE001 - decoders raise many kinds, and their text quotes values
         raise _unusable("compressed Pixel Data cannot be decoded") from None
     photometric = str(said["photometric_interpretation"])
@@ -163,6 +181,19 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
         raise _unusable("decoded Pixel Data is not what its layout says")
     cells = values.view(form.cell).reshape(form.shape)
     return Pixels(cells=cells, form=replace(form, photometric=photometric))
+
+
+def _refuse_other_sizes(content: bytes, form: PixelFormat) -> None:
+    """Keep from the decoders what tells another size: some would not come back from it."""
+    for stream in generate_frames(content, number_of_frames=form.frames):
+        found = frame_header(stream)
+        size = (form.rows, form.columns, form.samples)
+        if (
+            found is None
+            or (found.rows, found.columns, found.samples) != size
+            or found.precision > form.bits_allocated
+        ):
+            raise _unusable("a frame is not as large as its layout says")
 
 
 def _is_contradicted(content: bytes, form: PixelFormat, photometric: str) -> bool:

@@ -23,6 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from deid_node.dicom.jpeg_header import frame_header
 from deid_node.dicom.pixel_cleaning import blackened, native_pixels
 from deid_node.dicom.pixel_format import pixel_format
 from deid_node.dicom.rectangle import Rectangle
@@ -275,6 +276,48 @@ def test_jpeg_2000_comes_out_as_rgb() -> None:
     wanted = expected(colours[None].astype(np.int64), (0, 0, 0))[0]
     assert output.PhotometricInterpretation == "RGB"
     assert (pixels_of(output) == wanted).all()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "000b 08 0008 0009 01 011100",
+        "000b 08 0007 000a 01 011100",
+        "000b 08 0007 0009 03 011100",
+        "000b 0c 0007 0009 01 011100",
+    ],
+    ids=["rows", "columns", "samples", "precision"],
+)
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless])
+def test_a_stream_that_tells_another_size_reaches_no_decoder(
+    monkeypatch: pytest.MonkeyPatch, frame: str, syntax: str
+) -> None:
+    dataset, _ = drawn()
+    stream = bytes.fromhex(f"ffd8 ffc3 {frame} ffda 0002")
+    dataset.PixelData = encapsulate([stream])
+    dataset["PixelData"].is_undefined_length = True
+    monkeypatch.setattr("deid_node.dicom.pixel_cleaning.get_decoder", None)
+
+    assert frame_header(stream) is not None
+    with pytest.raises(PixelsUnusable, match="a frame is not as large as its layout says"):
+        scrubbed(dataset, written(dataset, syntax=syntax))
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "",
+        "ffd9",
+        "ffd8",
+        "ffd8 ffda 0008 01",
+        "ffd8 ffc0 000b 08 0030 0040 01 011100",
+        "ffd8 ffc0 0004 08 ff ffda 0008 01",
+        "ffd8 ffc0 000b 08 0030 0040 01 011100 00c4 0004 0000 ffda 0008 01",
+        "ffd8 ffc4 000b 08 0030 0040 01 011100 ffda 0008 01",
+    ],
+)
+def test_a_stream_without_a_whole_head_tells_nothing(stream: str) -> None:
+    assert frame_header(bytes.fromhex(stream)) is None
 
 
 def without_jfif(stream: bytes, transform: int) -> bytes:
