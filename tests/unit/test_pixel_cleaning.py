@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import gdcm
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -28,6 +30,7 @@ from deid_node.dicom.pixel_cleaning import blackened, native_pixels
 from deid_node.dicom.pixel_format import pixel_format
 from deid_node.dicom.rectangle import Rectangle
 from deid_node.errors import DeidNodeError, MissingAttribute, PixelsUnusable
+from deid_node.headers.profile import Action, Rule
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.pipeline.header_only import HeaderScrubber
 from tests.fakes.regions import cleaning, drawn, expected, laid_out, region_for
@@ -278,6 +281,32 @@ def test_jpeg_2000_comes_out_as_rgb() -> None:
     assert (pixels_of(output) == wanted).all()
 
 
+@pytest.mark.parametrize(("stated", "said"), [(None, "01"), ("", "01"), ("00", "00"), ("01", "01")])
+def test_what_may_be_lossy_counts_as_lossy_unless_the_source_denies_it(
+    stated: str | None, said: str
+) -> None:
+    dataset = jpeg_instance(saved(smooth(), "JPEG2000", mct=1, no_jp2=True), "YBR_ICT")
+    if stated is not None:
+        dataset.LossyImageCompression = stated
+
+    output = scrubbed(dataset, written(dataset, syntax=JPEG2000))
+
+    assert output.PhotometricInterpretation == "RGB"
+    assert output.LossyImageCompression == said
+
+
+def test_native_pixels_that_were_lossy_stay_so_whatever_the_profile_leaves() -> None:
+    dataset, _ = drawn()
+    dataset.LossyImageCompression = "01"
+    rule = Rule(tags=frozenset({0x00282110}), action=Action.REMOVE, why="for this test")
+    profile = cleaning(region_for(dataset))
+    profile = replace(profile, rules=(*profile.rules, rule))
+
+    done = HeaderScrubber(profile, KEY).run(written(dataset))
+
+    assert pydicom.dcmread(io.BytesIO(done.encoded.part10)).LossyImageCompression == "01"
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -313,6 +342,7 @@ def test_a_stream_that_tells_another_size_reaches_no_decoder(
         "ffd8 ffc0 000b 08 0030 0040 01 011100",
         "ffd8 ffc0 0004 08 ff ffda 0008 01",
         "ffd8 ffc0 000b 08 0030 0040 01 011100 00c4 0004 0000 ffda 0008 01",
+        "ffd8 ffc0 000b 08 0030 0040 01 011100 ffc4 0004 0000 34da 0008 01",
         "ffd8 ffc4 000b 08 0030 0040 01 011100 ffda 0008 01",
     ],
 )
