@@ -103,7 +103,7 @@ _NESTED: Final = {
 }
 
 
-def write_instances(folder: Path, count: int) -> list[str]:
+def write_instances(folder: Path, count: int, *, strangers: bool = False) -> list[str]:
     """Write `count` instances of one series and tell the tokens.
 
     Parameters
@@ -112,6 +112,8 @@ def write_instances(folder: Path, count: int) -> list[str]:
         Is made; gets ``ZEBRAFISH-0001.dcm`` and so on, as a PACS export names its files.
     count
         How many.
+    strangers
+        Whether each is of another patient and study instead: nothing is like what came before.
 
     Returns
     -------
@@ -121,12 +123,12 @@ def write_instances(folder: Path, count: int) -> list[str]:
     folder.mkdir(parents=True)
     tokens: list[str] = []
     for number in range(1, count + 1):
-        content, tokens = instance(number)
+        content, tokens = instance(number, patient=number if strangers else 0)
         (folder / f"ZEBRAFISH-{number:04}.dcm").write_bytes(content)
     return tokens
 
 
-def instance(number: int) -> tuple[bytes, list[str]]:
+def instance(number: int, *, patient: int = 0) -> tuple[bytes, list[str]]:
     """Draw one instance: its Part 10 bytes, and its tokens."""
     dataset, planter = mr_instance(), _Planter()
     for keyword, value in _FIGURES.items():
@@ -137,6 +139,8 @@ def instance(number: int) -> tuple[bytes, list[str]]:
     _add_private(dataset, planter)
     _add_oddities(dataset, planter)
     _number(dataset, number)
+    if patient:
+        _give_to(dataset, patient)
     return _written(dataset, planter)
 
 
@@ -259,6 +263,17 @@ def _number(dataset: Dataset, number: int) -> None:
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 15, 1
     cells = np.random.default_rng(number).normal(600, 200, (SIZE, SIZE))
     dataset.PixelData = cells.astype("<i2").tobytes()
+
+
+def _give_to(dataset: Dataset, patient: int) -> None:
+    """Make an instance another patient's, of another day and study."""
+    dataset.PatientName, dataset.PatientID = f"{NAME}{patient:04}", f"MRN-0815-{patient:04}"
+    dataset.PatientBirthDate = f"{1930 + patient % 60}{1 + patient % 12:02}{1 + patient % 28:02}"
+    day = f"{2010 + patient % 14}{1 + patient % 11:02}{1 + patient % 27:02}"
+    for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
+        setattr(dataset, keyword, day)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        setattr(dataset, keyword, UID(f"{dataset[keyword].value}.{patient}"))
 
 
 def _written(dataset: Dataset, planter: _Planter) -> tuple[bytes, list[str]]:

@@ -18,6 +18,8 @@ app = typer.Typer(
 @app.command()
 def keygen(
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the private key.")],
+    *,
+    json: JsonOption = False,
 ) -> None:
     """Make the broker's keys: the private one stays, FILE.pub goes to the node.
 
@@ -26,6 +28,9 @@ def keygen(
     from deid_node.node.broker_key import create_broker_key, public_path
 
     create_broker_key(out)
+    if json:
+        say_json({"private": str(out), "public": str(public_path(out))})
+        return
     say(f"wrote {out}; keep it away from the node, and a copy in a safe")
     say(f"wrote {public_path(out)}; the node's `--recipient`")
 

@@ -18,7 +18,9 @@ DurableOption = Annotated[
 
 
 def scrub(
-    folder: Annotated[Path, typer.Argument(help="Folder with DICOM files, at any depth.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with DICOM files, at any depth; no links.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")],
     profile: ProfileOption = None,
     key: KeyOption = None,
@@ -64,8 +66,9 @@ def scrub(
 
     Text in pixels goes where a region of the profile is meant for the instance.
 
-    For heads use `deface`: here nothing claims that a face was removed, and the node never
-    sends the result anywhere.
+    For heads use `deface`. Here nothing claims that a face was removed.
+
+    The node never sends the result anywhere.
 
     A file appears whole or not at all, also after kill -9; none replaces another.
 

@@ -156,7 +156,7 @@ def _step(level: Level, block: Mapping[int, Span], tag: int | None, head: bytes)
 
 
 def _span(content: bytes, at: int, step: _Step, *, implicit: bool) -> Span | None:
-    """Find the end of the element behind a block; None if it is another, or breaks off."""
+    """Find the end of the element behind a block; None if it is another."""
     if at + _LONGEST_HEAD > len(content) or not content.startswith(step.head, at):
         return None
     vr = step.head[4:]
@@ -172,4 +172,4 @@ def _span(content: bytes, at: int, step: _Step, *, implicit: bool) -> Span | Non
             stop = end_of(content, step.tag or 0, value, len(content), implicit=implicit, vr=vr)
         except Unsuited:
             return None
-    return (at, value, stop) if stop <= len(content) else None
+    return at, value, stop

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.multival import MultiValue
 
+from deid_node.errors import UndecodableInstance
 from deid_node.headers.needles import Identifiers, encodings_of, identifiers_in, is_telling, joined
 from deid_node.headers.search import Finding, Search
 
@@ -42,6 +43,11 @@ def identifiers_of(dataset: Dataset, *, kept: frozenset[str] = frozenset()) -> I
     kept
         Keywords of attributes that the profile keeps as they are, such as dates under
         Retain Full Dates.
+
+    Raises
+    ------
+    UndecodableInstance
+        If sequences are nested more than 64 levels deep.
     """
     found = [
         identifiers_in(keyword, vr, value, encodings_of(declared))
@@ -91,7 +97,9 @@ def _values(
         vr, keyword = str(element.VR), name_of(int(tag))
         if vr in {"None", "UN"}:
             vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
-        if vr == "SQ" and depth < _DEEPEST:
+        if vr == "SQ":
+            if depth >= _DEEPEST:
+                raise UndecodableInstance("sequences are nested too deeply to be searched")
             for entry in _entries(dataset, tag):
                 yield from _values(entry, declared, depth + 1)
         elif is_telling(keyword, vr):

@@ -28,8 +28,7 @@ Texts = frozenset[tuple[int, str, bytes, tuple[bytes, ...]]]
 class SecondLook:
     """Looks at one written instance after another.
 
-    What it remembers changes its speed and never its findings. It must not be shared
-    between threads.
+    What it remembers changes its speed and never its findings.
     """
 
     def __init__(self) -> None:
@@ -71,12 +70,13 @@ class SecondLook:
 
     def _search(self, texts: Texts, kept: frozenset[str]) -> Search:
         """Give the search for these elements, made once."""
-        key = (kept, texts)
-        if key not in self._searches:
+        search = self._searches.get((kept, texts))
+        if search is None:
+            search = Search(_identifiers(texts, kept))
             if len(self._searches) >= _MOST_REMEMBERED:
                 self._searches.clear()
-            self._searches[key] = Search(_identifiers(texts, kept))
-        return self._searches[key]
+            self._searches[kept, texts] = search
+        return search
 
 
 def source_identifiers(source: bytes, *, kept: frozenset[str] = frozenset()) -> Identifiers:

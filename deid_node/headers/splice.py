@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 MOST_SUBJECTS: Final = 16
 """Subjects remembered at one time; with more, the one that came first is forgotten."""
-MOST_ELEMENTS: Final = 20_000
-"""Elements remembered for one subject, and combinations of them."""
+MOST_BYTES: Final = 8 << 20
+"""Bytes of elements, as they came and as they became, that are remembered for one subject."""
+MOST_ACCOUNTS: Final = 500
+"""Combinations of what was done that are remembered for one subject."""
 LONGEST_KEY: Final = 4096
 """Longest element that is remembered, in bytes."""
 
@@ -164,6 +166,7 @@ class _SpliceScrub(LevelScrub[bytes]):
         self._codec = reading.codec_of(source)
         self._safe = safe_elements(source, profile)
         self._known: dict[object, Outcome] = {}
+        self._room = MOST_BYTES
         self._ways: dict[tuple[int, bytes], _Way | None] = {}
         self._done: list[tuple[Counter[DeedKey], bool]] = []
         self._numbers: dict[tuple[tuple[tuple[DeedKey, int], ...], bool], int] = {}
@@ -181,7 +184,7 @@ class _SpliceScrub(LevelScrub[bytes]):
                 key = content[start:stop]
                 found = known.get(key)
                 if found is None:
-                    found = self._remember(key, self._new(source, tag, key))
+                    found = self._remember(key, len(key), self._new(source, tag, key))
                 new, done = found
             if new is not None:
                 made[tag] = new
@@ -193,9 +196,12 @@ class _SpliceScrub(LevelScrub[bytes]):
             made.pop(tag, None)
         return Spliced(elements=made, account=account, days=account.moved * self._subject.days)
 
-    def _remember(self, key: object, outcome: Outcome) -> Outcome:
-        if len(self._known) >= MOST_ELEMENTS:
+    def _remember(self, key: object, size: int, outcome: Outcome) -> Outcome:
+        """Keep an outcome; once the room for them is used up, all are forgotten."""
+        self._room -= size + len(outcome[0] or b"")
+        if self._room < 0:
             self._known.clear()
+            self._room = MOST_BYTES
         self._known[key] = outcome
         return outcome
 
@@ -247,7 +253,8 @@ class _SpliceScrub(LevelScrub[bytes]):
             outer = self._counts, self._ascii
             self._counts, self._ascii = Counter(), True
             new = super()._standard(source, path, level, codec)
-            found = self._remember(key, (new, self._number(ascii_only=self._ascii)))
+            outcome = new, self._number(ascii_only=self._ascii)
+            found = self._remember(key, len(written), outcome)
             self._counts, self._ascii = outer
         new, done = found
         counts, ascii_only = self._done[done]
@@ -273,7 +280,7 @@ class _SpliceScrub(LevelScrub[bytes]):
         key = (made.get(_VISUAL_FEATURES), *trail)
         known = self._accounts.get(key)
         if known is None:
-            if len(self._accounts) >= MOST_ELEMENTS:
+            if len(self._accounts) >= MOST_ACCOUNTS:
                 self._accounts.clear()
             known = self._accounts[key] = self._settled(trail, made)
         return known

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from deid_node.errors import AuditUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from deid_node.headers.pseudonyms import Pseudonyms
@@ -124,12 +124,11 @@ def verify(path: Path, pseudonyms: Pseudonyms) -> Verdict:
     """
     seal = Seal(pseudonyms)
     try:
-        lines = path.read_bytes().split(b"\n")
         head = head_of(path).read_bytes() if head_of(path).exists() else b""
+        with path.open("rb") as lines:
+            return _Check(seal).run(lines, read_head(head, seal))
     except OSError:
         raise AuditUnusable(f"audit log {path} cannot be read") from None
-    rest = lines.pop()
-    return _Check(seal).run(lines, rest, read_head(head, seal))
 
 
 class _Check:
@@ -142,15 +141,20 @@ class _Check:
         self._torn: list[int] = []
         self._loose = 0
 
-    def run(self, lines: list[bytes], rest: bytes, head: int | None) -> Verdict:
+    def run(self, lines: Iterable[bytes], head: int | None) -> Verdict:
+        number, rest = 0, b""
         for number, line in enumerate(lines, start=1):
-            wrong = self._step(number, line)
+            if not line.endswith(b"\n"):
+                rest = line
+                break
+            wrong = self._step(number, line[:-1])
             if wrong:
                 return self._verdict(self._loose or number, wrong)
         if self._loose:
             return self._verdict(self._loose, "not sealed under this key")
         if head is not None and head > self._n:
-            return self._verdict(len(lines) + 1, f"{head - self._n} lines are missing at the end")
+            missing = f"{head - self._n} lines are missing at the end"
+            return self._verdict(number + (not rest), missing)
         doubts = []
         if rest:
             doubts.append("the last line broke off; the next run will say so")

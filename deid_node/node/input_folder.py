@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from deid_node.errors import NotDicom
 
@@ -18,13 +18,18 @@ def files_below(folder: Path) -> Iterator[Path]:
     Raises
     ------
     NotDicom
-        If the folder does not exist or cannot be read.
+        If the folder does not exist, or it or one below it cannot be read: what is in there
+        must not be passed over in silence.
     """
     if not folder.is_dir():
         raise NotDicom(f"{folder} is not a folder")
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_unreadable):
         folders.sort()
         for name in sorted(names):
             path = folder.__class__(root) / name
             if path.is_file() and not path.is_symlink():
                 yield path
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise NotDicom(f"folder {error.filename} cannot be read") from None

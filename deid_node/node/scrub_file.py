@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 PREFIX_END: Final = 132
 """Preamble and ``DICM``, PS3.10 section 7.1: enough to tell a photo from an instance."""
 
+META_END: Final = 512
+"""The second element of the file meta information lies well before this."""
+DIRECTORY: Final = b"\x02\x00\x02\x00UI\x14\x00" + b"1.2.840.10008.1.3.10"
+"""Media Storage SOP Class UID (0002,0002) of a DICOMDIR, PS3.10 section 8.6."""
 NOT_DICOM: Final = "not DICOM"
 """State of a file that is no instance: no failure, but nothing of it is written."""
 
@@ -174,7 +178,7 @@ def read_part10(path: Path) -> bytes:
     Raises
     ------
     NotDicom
-        If it lacks the prefix.
+        If it lacks the prefix, or is the index of a disk.
     UndecodableInstance
         If it cannot be read.
     """
@@ -183,9 +187,12 @@ def read_part10(path: Path) -> bytes:
             start = file.read(PREFIX_END)
             if not start.endswith(b"DICM") or len(start) < PREFIX_END:
                 raise NotDicom("not a DICOM file: the DICM prefix is missing")
-            return start + file.readall()
+            content = start + file.readall()
     except OSError:
         raise UndecodableInstance("the file cannot be read") from None
+    if DIRECTORY in content[:META_END]:
+        raise NotDicom("a DICOMDIR: an index of files, and no instance")
+    return content
 
 
 def place_of(linkage: Linkage) -> PurePath:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deid_node.errors import PixelsNotRestored, ResidualIdentifier
-from deid_node.headers.residue import identifiers_of, residue
+from deid_node.headers.needles import joined
+from deid_node.headers.residue import identifiers_of
+from deid_node.headers.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +71,8 @@ def refuse_residue(
     ResidualIdentifier
         If one of them holds an identifier.
     """
-    identifiers = reduce(or_, (identifiers_of(each, kept=kept) for each in series.instances))
-    found = [residue(each.part10, identifiers) for each in encoded]
+    search = Search(joined(identifiers_of(each, kept=kept) for each in series.instances))
+    found = [search.run(each.part10) for each in encoded]
     keywords = {finding.keyword for findings in found for finding in findings}
     if keywords:
         raise ResidualIdentifier(

@@ -105,7 +105,7 @@ class HeaderScrubber:
         """
         try:
             done = self._as_bytes(part10)
-        except Unsuited:
+        except (Unsuited, RecursionError):  # the latter of items within items without end
             done = self._as_dataset(part10)
         found = self._second_look.findings(part10, done.encoded.part10, kept=done.kept)
         if found:

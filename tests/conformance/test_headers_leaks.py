@@ -8,16 +8,25 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pydicom
 import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+)
 
 from deid_node.config.profile_file import load_profile, shipped_profiles
 from deid_node.headers.profile import Option, Profile
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import scrub
 from deid_node.pipeline.header_only import HeaderScrubber
-from tests.planted import INSTANCES, planted_part10, surviving, written
+from tests.planted import INSTANCES, planted, planted_part10, surviving, written
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 OURS = Pseudonyms(bytes(range(32)))
 CLEANING = frozenset({Option.CLEAN_GRAPHICS, Option.CLEAN_STRUCTURED_CONTENT})
@@ -92,3 +101,29 @@ def test_a_profile_that_retains_device_identity_leaves_that_and_nothing_more(kin
     retained = {d.keyword for d in done.deeds if d.option is Option.RETAIN_DEVICE_IDENTITY}
     assert len(left) == len(holders) > 0
     assert holders <= retained
+
+
+@pytest.mark.parametrize("name", ["basic", "research-mr", "cleaning"])
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
+@pytest.mark.parametrize("kind", INSTANCES)
+def test_none_survives_in_sequences_of_undefined_length_in_any_encoding(
+    kind: str, syntax: str, name: str
+) -> None:
+    dataset, tokens = planted(kind)
+    _undefine_lengths(dataset)
+
+    output = HeaderScrubber(profile(name), OURS).run(written(dataset, syntax=syntax))
+
+    assert len(tokens) >= 180
+    assert surviving([*tokens, "qzvex", "1.2.3.4.5."], output.encoded.part10) == []
+
+
+def _undefine_lengths(dataset: Dataset) -> None:
+    for element in dataset:
+        if element.VR == "SQ":
+            element.is_undefined_length = True
+            for entry in element.value:
+                entry.is_undefined_length_sequence_item = True
+                _undefine_lengths(entry)

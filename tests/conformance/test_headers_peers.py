@@ -87,6 +87,15 @@ def test_an_instance_of_any_class_has_no_new_error(kind: str, profile: str, tmp_
     assert new_errors(INSTANCES[kind](), profile, tmp_path) == Counter()
 
 
+@pytest.mark.parametrize("profile", ["basic", *CLEANING])
+def test_a_report_with_a_vendors_title_has_no_new_error(profile: str, tmp_path: Path) -> None:
+    source = INSTANCES["SR"]()
+    source.ConceptNameCodeSequence[0].CodeValue = "A-10"
+    source.ConceptNameCodeSequence[0].CodingSchemeDesignator = "99VENDOR"
+
+    assert new_errors(source, profile, tmp_path) == Counter()
+
+
 @pytest.mark.parametrize("profile", ["basic", "research-mr"])
 @pytest.mark.parametrize("kind", INSTANCES)
 def test_a_whole_trial_module_and_a_request_leave_no_new_error(

@@ -124,6 +124,22 @@ def test_every_row_is_found_written_as_the_standard_asks(
     tell(record_property, "written", iod, option, f"nested {nested}")
 
 
+def test_of_two_options_that_grant_an_attribute_the_stricter_decides() -> None:
+    every = frozenset(Option) - {Option.RETAIN_FULL_DATES, Option.CLEAN_PIXEL_DATA}
+    profile = Profile(name="all", version=1, edition=table().edition, options=every)
+    doubly = {
+        tag: set(row.options.values())
+        for tag, row in rows().items()
+        if len(row.options.keys() & every) > 1 and vr_of(tag) != "TM"  # a moved day keeps its time
+    }
+
+    kept = [tag for tag in doubly if explain(profile, tag, IODS["MR"]).action is Action.KEEP]
+
+    assert {"C", "K"} in doubly.values()
+    assert [tag for tag in kept if "C" in doubly[tag]] == []
+    assert kept == [tag for tag in doubly if doubly[tag] == {"K"}]
+
+
 @pytest.mark.parametrize("tag", sorted(ALWAYS_GONE))
 @each_iod
 def test_what_can_hide_anything_goes_under_every_option(tag: int, iod: str) -> None:

@@ -39,9 +39,6 @@ STANDARDS_OWN = {
     "fo-dicom+fo-dicom/Tests/FO-DICOM.Tests/Test Data/mr_brucker.dcm": (
         "Table E.1-1 removes who is responsible for an animal, Type 2C"
     ),
-    "icometrix+dicom2nifti/tests/data/hyperfine/anatomical/001/001.dcm": (
-        "its anatomic region is a code that no scheme has, and Type 1"
-    ),
 }
 """New errors of dciodvfy that come of what must go."""
 
@@ -151,3 +148,26 @@ def test_dciodvfy_has_no_new_error_on_any_mr(
 
     assert n_mr > 60
     assert {name for name, errors in new.items() if errors} <= STANDARDS_OWN.keys()
+
+
+@pytest.mark.parametrize("profile", ["basic", "research-mr"])
+def test_no_instance_of_the_real_heads_is_held_or_remarked(
+    profile: str, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scrubber = HeaderScrubber(load_profile(profile), Pseudonyms(bytes(range(32))))
+    verifier, n_instances = Verifier(), 0
+    for folder in sorted(path for path in (shared_data / "heads").iterdir() if path.is_dir()):
+        if "nii" in folder.name:
+            continue
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            source = path.read_bytes()
+            encoded = scrubber.run(source).encoded
+            verifier.look(f"{encoded.sop_instance_uid}.dcm", encoded.part10)
+            n_instances += 1
+    found = verifier.finish()
+    with capsys.disabled():
+        checks = Counter(remark.check for _, remark in found)
+        sys.stdout.write(f"\n{n_instances} instances, remarks: {dict(checks)}\n")
+
+    assert n_instances > 400
+    assert [each for each in found if each[1].severity is not Severity.NOTE] == []

@@ -1,7 +1,8 @@
 """A process of its own that scrubs files, on a day of one's choice.
 
-Reads JSON from standard input: the profile, the key, the files in their order of arrival and
-the day. Writes JSON: what the process takes for today, and SHA-256 of each output.
+Reads JSON from standard input: the profile, the key, the files in their order of arrival and the
+day. Writes JSON: what the process takes for today, and SHA-256 of each output, or why there is
+none.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def scrubbed_elsewhere(
     Returns
     -------
     dict
-        ``today`` as that process sees it, and ``digests`` by file name.
+        ``today`` as that process sees it, and ``digests``, or reasons, by file name.
     """
     asked = {"profile": profile, "key": key.hex(), "files": list(map(str, files)), "day": day}
     environment = os.environ | {
@@ -95,18 +96,21 @@ def main() -> None:
     pretend(asked["day"])
     # Only now: whatever these modules take from the clock is what `pretend` shows.
     from deid_node.config.profile_file import load_profile  # noqa: PLC0415
+    from deid_node.errors import DeidNodeError  # noqa: PLC0415
     from deid_node.headers.pseudonyms import Pseudonyms  # noqa: PLC0415
     from deid_node.pipeline.header_only import HeaderScrubber  # noqa: PLC0415
 
     scrubber = HeaderScrubber(
         load_profile(asked["profile"]), Pseudonyms(bytes.fromhex(asked["key"]))
     )
-    digests = {
-        Path(name).name: hashlib.sha256(
-            scrubber.run(Path(name).read_bytes()).encoded.part10
-        ).hexdigest()
-        for name in asked["files"]
-    }
+    digests = {}
+    for name in map(Path, asked["files"]):
+        try:
+            done = scrubber.run(name.read_bytes()).encoded.part10
+        except DeidNodeError as error:
+            digests[name.name] = str(error)
+        else:
+            digests[name.name] = hashlib.sha256(done).hexdigest()
     today = [time.strftime("%Y-%m-%d"), str(dt.datetime.now(dt.UTC).date())]
     json.dump({"today": today, "digests": digests}, sys.stdout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import hmac
 import json
@@ -257,6 +258,29 @@ def test_two_processes_append_to_one_log(tmp_path: Path) -> None:
     assert [each.wait() for each in both] == [0, 0]
     verdict = verify(path, KEY)
     assert (verdict.n_lines, verdict.broken, verdict.torn) == (200, None, ())
+
+
+def test_no_other_process_can_append_while_a_line_is_written(
+    audit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[bool] = []
+    write = os.write
+
+    def watched(fd: int, content: bytes) -> int:
+        with audit.open("rb") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                locked.append(True)
+            else:
+                locked.append(False)
+        return write(fd, content)
+
+    with log(audit) as opened, monkeypatch.context() as patched:
+        patched.setattr(os, "write", watched)
+        opened.append(entries(1))
+
+    assert locked == [True]
 
 
 def test_log_and_head_are_private(audit: Path) -> None:

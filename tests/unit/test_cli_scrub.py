@@ -151,5 +151,5 @@ def test_help_says_that_the_node_never_sends_the_result(capfd: pytest.CaptureFix
     assert run("scrub", "--help") == 0
 
     told = " ".join(capfd.readouterr().out.split())
-    assert "the node never sends the result anywhere" in told
+    assert "The node never sends the result anywhere" in told
     assert "FACES stay" in told

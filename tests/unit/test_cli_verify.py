@@ -61,6 +61,14 @@ def test_a_folder_with_a_leak_gives_65_and_shows_no_value(
     assert [token for token in tokens if token in told] == []
 
 
+def test_a_leak_alone_gives_65(clean: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = next(clean.rglob("*.dcm"))
+    path.write_bytes(path.read_bytes().replace(b"SIEMENS ", b"a@b.exa "))
+
+    assert run("verify", clean) == 65
+    assert "1 leaks, 0 doubts" in capfd.readouterr().out
+
+
 def test_a_doubt_alone_gives_65(clean: Path) -> None:
     (clean / "readme.txt").write_text("not DICOM")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import errno
+import fcntl
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -13,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -252,6 +258,57 @@ def test_two_processes_append_to_one_crosswalk(tmp_path: Path, keys: Path) -> No
     assert (opened.n_open, opened.torn) == (0, False)
 
 
+def test_no_other_process_can_append_while_a_record_is_written(
+    crosswalk: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[bool] = []
+    write = os.pwrite
+
+    def watched(fd: int, content: bytes, at: int) -> int:
+        with crosswalk.open("rb") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                locked.append(True)
+            else:
+                locked.append(False)
+        return write(fd, content, at)
+
+    monkeypatch.setattr(os, "pwrite", watched)
+    write_one = [linkage(7)]
+    with Crosswalk(crosswalk, public_path(keys), fingerprint="abcd") as opened:
+        opened.append(write_one)
+
+    assert locked == [True, True, True]  # session, record, end
+
+
+def test_records_are_sealed_as_the_layout_says(tmp_path: Path, keys: Path) -> None:
+    path = tmp_path / "site.xwalk"
+    write(path, keys, [linkage(k) for k in range(3)])
+    content = path.read_bytes()
+    private = load_pem_private_key(keys.read_bytes(), password=None)
+    assert isinstance(private, X25519PrivateKey)
+
+    session, *records = frames(content)
+    ephemeral = session[HEAD_LENGTH:]
+    shared = private.exchange(X25519PublicKey.from_public_bytes(ephemeral))
+    start = b"deid-node crosswalk 1\n" + private.public_key().public_bytes_raw()
+    info = b"deid-node crosswalk 1\n" + ephemeral + start[-32:]
+    # HKDF of RFC 5869, written out: no salt, one block.
+    secret = hmac.digest(hmac.digest(bytes(32), shared, "sha256"), info + b"\x01", "sha256")
+    before, plain = start + session, []
+    for number, record in enumerate(records):
+        bound = hashlib.sha256(before).digest() + record[:HEAD_LENGTH]
+        nonce = bytes(11) + bytes([number])
+        plain.append(ChaCha20Poly1305(secret).decrypt(nonce, record[HEAD_LENGTH:], bound))
+        before += record
+
+    assert content.startswith(start)
+    assert [json.loads(each).get("end") for each in plain] == [None, None, None, 3]
+    assert json.loads(plain[0])["links"][0] == ["patient", "MRN-4711", "P1174-NRM"]
+    assert json.loads(plain[1])["links"] == [["instance", "1.2.840.77.3.1", "2.25.31"]]
+
+
 def test_failed_write_leaves_a_crosswalk_that_opens(
     tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,8 +435,18 @@ def test_keygen_never_overwrites_and_keeps_the_private_key_private(keys: Path) -
     assert keys.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("name", ["private", "rubbish", "missing", "other-kind"])
-def test_recipient_that_is_no_public_key_is_refused(tmp_path: Path, keys: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("private", "is a private key; the node takes the public one only"),
+        ("rubbish", "no public key in PEM"),
+        ("missing", "cannot be read"),
+        ("other-kind", "no X25519 key"),
+    ],
+)
+def test_recipient_that_is_no_public_key_is_refused(
+    tmp_path: Path, keys: Path, name: str, told: str
+) -> None:
     path = tmp_path / "given"
     if name == "private":
         shutil.copy(keys, path)
@@ -392,8 +459,8 @@ def test_recipient_that_is_no_public_key_is_refused(tmp_path: Path, keys: Path, 
             "-----END PUBLIC KEY-----\n"
         )
 
-    with pytest.raises(CrosswalkUnusable):
-        write(tmp_path / "x", path, [linkage(1)])
+    with pytest.raises(CrosswalkUnusable, match=told):
+        Crosswalk(tmp_path / "x", path, fingerprint="abcd")
     assert not (tmp_path / "x").exists()
 
 

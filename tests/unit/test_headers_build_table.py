@@ -56,7 +56,6 @@ def test_the_shipped_safe_private_table_is_what_the_tool_writes(rebuilt: Rebuilt
     assert rebuilt("safe-private.json", content) == shipped("safe-private.json")
 
 
-@pytest.mark.slow
 def test_the_shipped_module_tables_are_what_the_tool_writes(rebuilt: Rebuilt) -> None:
     installed = f"highdicom {importlib.metadata.version('highdicom')}"
     if json.loads(shipped("iods.json"))["source"] != installed:

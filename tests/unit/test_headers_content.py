@@ -125,6 +125,20 @@ def test_a_container_loses_a_local_heading_and_keeps_its_items() -> None:
     assert box.ContentSequence[0].TextValue == "brain"
 
 
+@pytest.mark.parametrize("options", [(), (Option.CLEAN_STRUCTURED_CONTENT,)])
+def test_a_report_whose_title_only_a_vendor_knows_says_that_it_has_one(
+    options: tuple[Option, ...],
+) -> None:
+    source = report()
+    source.ConceptNameCodeSequence = Sequence([coded(LOCAL)])
+
+    (title,) = under(source, *options).dataset.ConceptNameCodeSequence
+
+    document_title = codes.DCM.DocumentTitle
+    assert (title.CodeValue, title.CodingSchemeDesignator) == document_title[:2]
+    assert title.CodeMeaning == document_title.meaning
+
+
 def test_items_are_cleaned_as_deep_as_they_nest() -> None:
     inner = item("TEXT", COMMENT, TextValue="brain of Quentin")
     for _ in range(8):

@@ -120,6 +120,17 @@ def test_dates_that_a_rule_alone_lets_stay_are_told(
     assert output.LongitudinalTemporalInformationModified == said
 
 
+def test_a_date_of_no_row_that_a_rule_keeps_is_told_too() -> None:
+    dataset = mr_instance()
+    dataset.ExpiryDate = "20260101"
+    rule = Rule(tags=frozenset({0x00141020}), action=Action.KEEP, why="a site's wish")
+
+    output = declared(with_options(rules=(rule,)), dataset)
+
+    assert output.ExpiryDate == "20260101"
+    assert output.LongitudinalTemporalInformationModified == "UNMODIFIED"
+
+
 def test_dates_of_which_some_are_moved_and_some_kept_are_modified() -> None:
     rule = Rule(tags=frozenset({0x00080020}), action=Action.KEEP, why="a site's wish")
 

@@ -11,6 +11,8 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from deid_node.config.profile_file import load_profile
+from deid_node.headers.confidentiality import packaged
+from deid_node.headers.private import safe_table
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import scrub
 from tests.planted import INSTANCES, mr_instance, written
@@ -95,3 +97,13 @@ def test_a_block_that_the_sender_declares_safe_goes_all_the_same(status: str) ->
     assert "PrivateDataElementCharacteristicsSequence" not in output
     assert struct.pack("<HH", 0x0077, 0x1001) not in written(output)
     assert b"47110815" not in written(output)
+
+
+def test_no_safe_list_holds_text_or_bytes() -> None:
+    listed = packaged("safe-private.json")["rows"]
+    own = load_profile("research-mr").safe_private
+
+    safe = {vr for elements in safe_table(own).values() for vr in elements.values()}
+
+    assert {vr for *_, vr in listed} - safe > {"LO", "LT", "SQ"}
+    assert safe <= {"CS", "DS", "FD", "FL", "IS", "SL", "SS", "UL", "US"}

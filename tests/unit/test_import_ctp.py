@@ -260,7 +260,7 @@ def test_only_a_line_weaker_than_ps3_15_costs_the_claim(line: str, *, warned: bo
         (element("00080080", "@remove()"), ["113100"], "REMOVED"),
         (element("0008103e", "@keep()"), [], "REMOVED"),
         (element("00080020", "@hashdate(this,PatientID)"), ["113100", "113107"], "MODIFIED"),
-        (element("00100030", "@hashdate(this,PatientID)"), [], "REMOVED"),
+        (element("00100030", "@hashdate(this,PatientID)"), [], "MODIFIED"),
         (element("00080020", "@keep()"), ["113100", "113106"], "UNMODIFIED"),
         ('<k en="T" t="0008">Keep</k>', ["113106"], "UNMODIFIED"),
     ],

@@ -109,7 +109,7 @@ def test_every_condition_counts(other: str) -> None:
 def test_an_attribute_with_another_vr_than_its_own_is_not_believed() -> None:
     dataset, _ = drawn()
     del dataset.Manufacturer
-    dataset.add_new(0x00080070, "UI", "1.2")
+    dataset.add_new(0x00080070, "OB", b"1.2 ")
 
     assert not is_meant(dataset, region(Manufacturer="1.2"))
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileDataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from deid_node.config.profile_file import load_profile
-from deid_node.errors import OutputUnwritable, ProfileInvalid
+from deid_node.errors import NotDicom, OutputUnwritable, ProfileInvalid
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node import scrub_folder
 from deid_node.node.output_folder import DRAFTS
@@ -122,7 +124,10 @@ def test_no_planted_token_is_in_a_file_a_name_or_an_outcome(tmp_path: Path) -> N
     assert not [token for token in tokens if token.encode().lower() in told.lower()]
 
 
-def test_many_processes_give_what_one_gives(incoming: Path, tmp_path: Path) -> None:
+def test_many_processes_give_what_one_gives(
+    incoming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrub_folder, "BATCH", 3)
     for k in range(3, 60):
         (incoming / f"{k:03}").write_bytes(written(instance(k)))
     (incoming / "007").write_bytes(written(instance(3, PatientWeight="60")))
@@ -198,6 +203,41 @@ def test_files_that_are_no_instance_are_told_apart(incoming: Path, tmp_path: Pat
         "e-video": "held",
     }
     assert len(files(tmp_path / "out")) == 3
+
+
+def test_index_of_a_disk_is_no_failure_and_is_not_written(incoming: Path, tmp_path: Path) -> None:
+    index = Dataset()
+    index.FileSetID = "ZEBRAFISH"
+    index.DirectoryRecordSequence = []
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    FileDataset("", index, file_meta=meta, preamble=bytes(128)).save_as(
+        incoming / "DICOMDIR", enforce_file_format=True
+    )
+
+    outcomes = scrub(incoming, tmp_path / "out")
+
+    states = [each.state for each in outcomes if isinstance(each, NotWritten)]
+    assert states == ["not DICOM"]
+    assert len(files(tmp_path / "out")) == 3
+
+
+def test_folder_that_cannot_be_read_is_told_and_not_passed_over(
+    incoming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("down"):
+            raise PermissionError(errno.EACCES, "closed", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+
+    with pytest.raises(NotDicom, match="deep/down cannot be read"):
+        scrub(incoming, tmp_path / "out")
 
 
 def test_instance_without_a_study_is_held(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A name in every VR, at every depth, in every class: none of thousands survives.
 
-Seeded, so that a survivor can be looked at again. Half of the attributes are drawn from the
+Seeded, so that a survivor can be looked at again. Most attributes are drawn from the
 instance's own IOD, where most would stay if they held what they should.
 """
 
@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR
 
 from deid_node.config.profile_file import load_profile
 from deid_node.headers.iod import Section, section_of
@@ -30,7 +30,9 @@ BY_VR = {
     for vr in {entry[0] for entry in DicomDictionary.values()}
     if len(vr) == 2
 }
+BY_TAG = {vr: {tag for tag in DicomDictionary if dictionary_VR(tag) == vr} for vr in {*BY_VR, "SQ"}}
 VRS = sorted(vr for vr, tags in BY_VR.items() if tags and vr != "SQ")
+NUMBERS = {"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"}
 SPARED = {0x00080016, 0x00080018}
 """What names no class or no instance is refused, and then nothing is written at all."""
 CREATORS = [b"SIEMENS MR HEADER ", b"GEMS_ACQU_01", b"Philips Imaging DD 001", b"SOMEBODY"]
@@ -105,6 +107,8 @@ class Hiding:
         if vr not in {"CS", "AE"} and rng.random() < 0.3:
             text = text.lower()
         value = text.encode(rng.choice(["ascii", "ascii", "utf-16-le", "utf-16-be"]))
+        if vr in NUMBERS:
+            value = value.ljust(24, b" ")  # whole numbers, of every size
         if kind == "mistyped":
             tag = self.tag(rng.choice(VRS), section)
         if kind == "unknown":
@@ -116,13 +120,14 @@ class Hiding:
         return encoded(tag, "UN" if kind == "UN" else vr, value, implicit=implicit)
 
     def tag(self, vr: str, section: Section) -> int:
-        """Draw a tag of a VR, half of the time one that the IOD has here."""
-        own = [
-            tag
-            for tag in section.types.keys() - SPARED
-            if tag in DicomDictionary and dictionary_VR(tag) == vr
-        ]
-        return self.rng.choice(sorted(own) if own and self.rng.random() < 0.5 else BY_VR[vr])
+        """Draw a tag of a VR, most of the time one that the IOD has here.
+
+        Of numbers one with several values: a text is many numbers.
+        """
+        own = [tag for tag in sorted(section.types.keys() - SPARED) if tag in BY_TAG[vr]]
+        if vr in NUMBERS:
+            own = [tag for tag in own if dictionary_VM(tag) != "1"] or own
+        return self.rng.choice(own if own and self.rng.random() < 0.7 else BY_VR[vr])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import io
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING
 
 import pydicom
 import pytest
@@ -14,54 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
 
+from deid_node.config.profile_file import load_profile
 from deid_node.errors import InstanceRefused
 from deid_node.headers import second_look
 from deid_node.headers.byte_walk import Unwalkable, Walk, pixel_span
-from deid_node.headers.needles import Identifiers, Needle, encodings_of, identifiers_in
+from deid_node.headers.needles import Identifiers, Needle
+from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.residue import identifiers_of, residue
-from deid_node.headers.search import Finding, Search
+from deid_node.headers.search import Finding
 from deid_node.headers.second_look import SecondLook, source_identifiers
+from deid_node.pipeline.header_only import HeaderScrubber
+from tests.encoded import EXPLICIT, IMPLICIT, UNDEFINED, element, file_of, sequence
 from tests.planted import mr_instance, planted, written
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-EXPLICIT, IMPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.5"
-LONG = {"OB", "OW", "SQ", "UC", "UN", "UT"}
-UNDEFINED = 0xFFFFFFFF
-
-
-def element(tag: int, vr: str, value: bytes, *, explicit: bool, length: int | None = None) -> bytes:
-    """Write one element by the letter of PS3.5 7.1."""
-    value += b" " * (len(value) % 2)
-    length = len(value) if length is None else length
-    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
-    if not explicit:
-        return head + struct.pack("<I", length) + value
-    if vr in LONG:
-        return head + vr.encode() + struct.pack("<HI", 0, length) + value
-    return head + vr.encode() + struct.pack("<H", length) + value
-
-
-def sequence(
-    tag: int, vr: str, entries: Sequence[bytes], *, explicit: bool, undefined: bool
-) -> bytes:
-    """Write a sequence; items and the sequence itself of defined length, or of undefined."""
-    if not undefined:
-        value = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(e)) + e for e in entries)
-        return element(tag, vr, value, explicit=explicit)
-    opening = struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
-    closing = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
-    value = b"".join(opening + entry + closing for entry in entries)
-    value += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    return element(tag, vr, value, explicit=explicit, length=UNDEFINED)
-
-
-def file_of(content: bytes, syntax: str = EXPLICIT) -> bytes:
-    sop_class = element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.4", explicit=syntax != IMPLICIT)
-    meta = element(0x00020010, "UI", syntax.encode() + b"\0" * (len(syntax) % 2), explicit=True)
-    length = element(0x00020000, "UL", struct.pack("<I", len(meta)), explicit=True)
-    return bytes(128) + b"DICM" + length + meta + sop_class + content
+RLE = "1.2.840.10008.1.2.5"
 
 
 VALUES = {
@@ -255,107 +220,6 @@ def test_another_profile_keeps_other_attributes() -> None:
     assert look.findings(source, output) == (Finding("StudyDate", "utf-8"),)
 
 
-@pytest.mark.parametrize(
-    "written_as",
-    [
-        "+49 (0)6221 123-456",
-        "06221/123456",
-        "06221 12 34 56",
-        "0049 6221 123456",
-        "6221.123.456",
-        "(06221) 123456",
-    ],
-)
-@pytest.mark.parametrize("number", [b"+49 6221 123456", b"0049-6221-123456 ", b"+4962 21123 456"])
-@pytest.mark.parametrize("codec", ["ascii", "utf-16-le"])
-def test_a_telephone_number_is_found_in_any_grouping(
-    number: bytes, written_as: str, codec: str
-) -> None:
-    source = file_of(element(0x00102154, "SH", number, explicit=True))
-    text = f"call {written_as} now".encode(codec)
-    output = file_of(element(0x00104000, "UN", text, explicit=True))
-
-    assert Finding("PatientTelephoneNumbers", "digits") in SecondLook().findings(source, output)
-
-
-@pytest.mark.parametrize("text", [b"16221123456", b"62211234567", b"6.6221123456", b"62-21-123"])
-def test_other_numbers_are_no_telephone_number(text: bytes) -> None:
-    source = file_of(element(0x00102154, "SH", b"06221 123456", explicit=True))
-
-    output = file_of(element(0x00104000, "UN", b"x" + text + b"x", explicit=True))
-
-    assert SecondLook().findings(source, output) == ()
-
-
-def test_an_e_mail_address_and_words_of_the_address_are_found() -> None:
-    source = file_of(
-        element(0x00101040, "LO", b"Kranichweg 5, Entenhausen", explicit=True)
-        + element(0x00102155, "LT", b"write to ada.q@example.org or call", explicit=True)
-    )
-
-    def found(text: bytes) -> set[str]:
-        output = file_of(element(0x00104000, "UN", text, explicit=True))
-        return {finding.keyword for finding in SecondLook().findings(source, output)}
-
-    assert found(b"lives in ENTENHAUSEN ") == {"PatientAddress"}
-    assert found(b"<ADA.Q@example.org>") == {"PatientTelecomInformation"}
-    assert found(b"Kranichwege and q@example.org ") == set()
-
-
-JAPANESE = b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B"
-KOREAN = b"Hong^Gildong=\x1b$)C\xfb\xf3\xd1\xce^\x1b$)C\xd1\xce\xd4\xd7"
-
-
-@pytest.mark.parametrize("charset", [b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"", b"odd"])
-@pytest.mark.parametrize(
-    ("name", "crept_in"),
-    [
-        (JAPANESE, b"\x1b$B;3ED\x1b(B"),
-        (JAPANESE, b"x;3EDx"),
-        (JAPANESE, b"\x1b$BB@O:"),
-        (KOREAN, b"\xd1\xce\xd4\xd7"),
-        (KOREAN, b"\xfb\xf3\xd1\xce"),
-    ],
-)
-def test_names_with_escapes_are_found_as_raw_bytes(
-    name: bytes, crept_in: bytes, charset: bytes
-) -> None:
-    declared = element(0x00080005, "CS", charset, explicit=True)
-    source = file_of(declared + element(0x00100010, "PN", name, explicit=True))
-    output = file_of(element(0x00104000, "UN", b" " + crept_in + b" ", explicit=True))
-
-    assert {f.keyword for f in SecondLook().findings(source, output)} == {"PatientName"}
-
-
-@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "gb18030", "shift_jis"])
-def test_names_with_escapes_are_found_in_other_encodings(codec: str) -> None:
-    encodings = encodings_of(["", "ISO 2022 IR 87", "GB18030", "ISO_IR 13"])
-    identifiers = identifiers_in("PatientName", "PN", JAPANESE, encodings)
-
-    output = file_of(element(0x00104000, "UN", " 山田 太郎 ".encode(codec), explicit=True))
-
-    assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
-
-
-@pytest.mark.parametrize("codec", ["utf-8", "utf-16-be", "gb18030"])
-def test_korean_names_with_escapes_are_found_in_other_encodings(codec: str) -> None:
-    encodings = encodings_of(["", "ISO 2022 IR 149", "GB18030"])
-    identifiers = identifiers_in("PatientName", "PN", KOREAN, encodings)
-
-    output = file_of(element(0x00104000, "UN", " 吉洞 ".encode(codec), explicit=True))
-
-    assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
-
-
-def test_a_name_that_was_decoded_is_found_as_raw_bytes_without_escapes() -> None:
-    encodings = encodings_of(["", "ISO 2022 IR 87"])
-    identifiers = identifiers_in("PatientName", "PN", "Yamada^Tarou=山田^太郎", encodings)
-
-    output = file_of(element(0x00104000, "UN", b"x;3EDx", explicit=True))
-
-    assert {f.keyword for f in Search(identifiers).run(output)} == {"PatientName"}
-
-
 def test_uids_that_the_profile_keeps_are_not_looked_for() -> None:
     source = file_of(element(0x0020000D, "UI", b"1.2.826.0.1.3680043.9.1", explicit=True))
 
@@ -461,6 +325,32 @@ def test_the_guess_at_a_sequence_takes_back_what_it_read_of_something_else() -> 
     odd = element(0x00091001, "UN", item + b"no second item", explicit=True)
 
     assert source_identifiers(file_of(odd)) == Identifiers()
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("n_levels", [60, 70])
+def test_what_lies_too_deep_is_found_or_refused(n_levels: int, *, undefined: bool) -> None:
+    content = NAMED
+    for _ in range(n_levels):
+        content = sequence(0x00081140, "SQ", [content], explicit=True, undefined=undefined)
+    source = file_of(content)
+    output = file_of(element(0x00091010, "UN", b"quentin ", explicit=True))
+
+    if n_levels > 64:
+        with pytest.raises(InstanceRefused):
+            SecondLook().findings(source, output)
+    else:
+        assert Finding("PatientName", "utf-8") in SecondLook().findings(source, output)
+
+
+def test_items_within_items_without_end_are_refused_and_crash_nothing() -> None:
+    content = NAMED
+    for _ in range(3000):
+        content = sequence(0x00081140, "SQ", [content], explicit=True, undefined=True)
+    scrubber = HeaderScrubber(load_profile("basic"), Pseudonyms(bytes(range(32))))
+
+    with pytest.raises(InstanceRefused):
+        scrubber.run(file_of(content))
 
 
 def test_the_planted_instance_is_walked_and_full_of_findings() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from deid_node.dicom.pixels import pixel_words
-from deid_node.dicom.series import group_files, read_series
+from deid_node.dicom.series import decode_instance, group_files, read_series
 from deid_node.errors import (
     DeidNodeError,
     DuplicateInstance,
@@ -193,3 +193,29 @@ def test_files_are_grouped_by_content(tmp_path: Path) -> None:
 
     assert sorted(len(files) for files in series.values()) == [5, 5]
     assert [type(error) for _, error in refused] == [NotDicom]
+
+
+@pytest.mark.parametrize("charset", [b"JOHN_DOE", b"ISO 2022 IR 6\\JOHN"])
+def test_no_warning_of_a_library_quotes_a_value(
+    charset: bytes, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (path,) = write(mr_series(STORED)[:1], tmp_path)
+    content = path.read_bytes()
+    entry = charset + b" " * (len(charset) % 2)
+    at = content.index(b"\x08\0\x16\0UI")
+    odd = b"\x08\0\x05\0CS" + len(entry).to_bytes(2, "little") + entry
+
+    decode_instance(content[:at] + odd + content[at:])
+
+    assert [str(each.message) for each in recwarn] == []
+
+
+def test_a_file_that_does_not_say_what_it_is_is_refused_by_that(tmp_path: Path) -> None:
+    (instance,) = mr_series(STORED)[:1]
+    (path,) = write([instance], tmp_path)
+    content = path.read_bytes()
+    at = content.index(b"\x08\0\x16\0UI")
+    length = 8 + content[at + 6]
+
+    with pytest.raises(UndecodableInstance, match="no SOP Class UID"):
+        decode_instance(content[:at] + content[at + length :])

@@ -16,6 +16,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from deid_node.config.profile_file import load_profile
 from deid_node.dicom.wire import Unsuited, read_part10
 from deid_node.errors import DeidNodeError
+from deid_node.headers import splice
 from deid_node.headers.paths import path_mask
 from deid_node.headers.profile import Action, Profile, Rule
 from deid_node.headers.pseudonyms import Pseudonyms
@@ -143,6 +144,20 @@ def test_without_a_patient_id_every_study_is_a_patient() -> None:
         assert_same(scrubber, file)
         new.add(scrubber._as_bytes(file).linkage.of("patient").new)
     assert len(new) == 2
+
+
+def test_little_room_to_remember_changes_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "MOST_BYTES", 3000)
+    monkeypatch.setattr(splice, "MOST_ACCOUNTS", 1)
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    for number in range(30):
+        dataset = mr_instance()
+        dataset.ImageComments = "T2" if number % 2 else None
+        assert_same(scrubber, varied(dataset, number))
+    (subject,) = scrubber._splicer._subjects.values()
+    held = sum(len(key) for key in subject._known if isinstance(key, bytes))
+    assert held <= 3000
+    assert len(subject._accounts) == 1
 
 
 @pytest.mark.parametrize("action", [Action.REMOVE, Action.DUMMY])

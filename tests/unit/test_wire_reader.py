@@ -87,6 +87,17 @@ def test_an_element_of_another_vr_is_not_taken_for_the_last() -> None:
     assert_the_same(reader, part10(other))
 
 
+def test_another_element_is_not_taken_for_the_one_that_differs() -> None:
+    reader = Part10Reader()
+    for number in range(3):
+        reader.read(part10(plain(number)))
+
+    file = part10(plain(3))
+    other = file.replace(b"\x20\0\x13\0IS", b"\x20\0\x14\0IS")
+    assert other != file
+    assert_the_same(reader, other)
+
+
 def test_the_same_bytes_in_another_transfer_syntax_are_not_taken_for_the_last() -> None:
     reader = Part10Reader()
     for number in range(3):
