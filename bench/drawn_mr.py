@@ -257,7 +257,7 @@ def _number(dataset: Dataset, number: int) -> None:
     dataset.PatientName = NAME
     dataset.SOPInstanceUID = UID(f"{ROOT}.1.{number}")
     dataset.InstanceNumber = number
-    dataset.ImagePositionPatient = [-90.5 + 3.3 * number, -120, 33.25]
+    dataset.ImagePositionPatient = [round(-90.5 + 3.3 * number, 2), -120, 33.25]
     dataset.SliceLocation = round(-90.5 + 3.3 * number, 2)
     dataset.Rows = dataset.Columns = SIZE
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 15, 1

@@ -244,29 +244,37 @@ def show(rows: list[Row], arguments: argparse.Namespace) -> None:
 
 
 def goals(rows: list[Row]) -> list[str]:
-    """Say what each goal asks and what our slowest row of each size reached."""
+    """Say what each goal asks and what our rows reached, start-up counted and left out."""
     lines = []
     for ours in (r for r in rows if r.contestant.kind in {"ours", "command"} and r.process):
-        count, rate = ours.contestant.count, ours.rate(ours.process) or 0.0
         for kind, factor, how in (
             ("naive", GOAL_NAIVE, "naive pydicom"),
             ("native", GOAL_GDCM, "gdcmanon"),
             ("python", GOAL_PEERS, "the fastest Python peer"),
         ):
             rivals = [r for r in rows if r.contestant.kind == kind and r.process]
-            same = [r for r in rivals if r.contestant.count == count] or rivals
             if kind == "native":
-                same = [r for r in same if "gdcmanon" in r.contestant.name]
-            if not same:
-                continue
-            # A rival that ran on fewer instances is not charged its start-up.
-            reached = rate / max(
-                r.rate(r.process if r.contestant.count == count else r.loop or r.process) or 0.0
-                for r in same
-            )
-            verdict = "reached" if reached >= factor else "MISSED"
+                rivals = [r for r in rivals if "gdcmanon" in r.contestant.name]
+            lines += _verdicts(ours, rivals, factor, how)
+    return lines
+
+
+def _verdicts(ours: Row, rivals: list[Row], factor: float, how: str) -> list[str]:
+    """Compare whole processes of one size, and loops; a rival without a loop by its process."""
+    count = ours.contestant.count
+    same = [r for r in rivals if r.contestant.count == count]
+    compared = {"process": (ours.process, [r.rate(r.process) for r in same])}
+    if ours.loop:
+        compared["loop"] = (ours.loop, [r.rate(r.loop or r.process) for r in same or rivals])
+    lines = []
+    for what, (own, theirs) in compared.items():
+        best = max((rate for rate in theirs if rate), default=0.0)
+        rate = ours.rate(own)
+        if best and rate:
+            verdict = "reached" if rate / best >= factor else "MISSED"
             lines.append(
-                f"{ours.contestant.name} ({count}): {reached:.2f} × {how}; goal ≥ {factor}: {verdict}"
+                f"{ours.contestant.name} ({count}), {what}: {rate / best:.2f} × {how}; "
+                f"goal ≥ {factor}: {verdict}"
             )
     return lines
 

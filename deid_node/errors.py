@@ -21,6 +21,7 @@
     - MissingAttribute       hold      exit 65
     - PixelsUnusable         hold      exit 65
     - BurnedInAnnotation     hold      exit 65
+    - RegionNotCleaned       hold      exit 65
     - ImplausibleFaceMask    hold      exit 65
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
@@ -261,7 +262,7 @@ class MissingAttribute(SeriesHeld):
 
 
 class PixelsUnusable(SeriesHeld):
-    """Pixel data cannot be decoded, or is not plain grey MR pixel data."""
+    """Pixel data cannot be decoded, or is not of the kind that can be worked on."""
 
     next_step = "fetch the series again, or have its source write it uncompressed"
 
@@ -281,10 +282,22 @@ class PixelsUnusable(SeriesHeld):
 class BurnedInAnnotation(SeriesHeld):
     """The source says that text is drawn into the pixels."""
 
-    next_step = "look at the pixels; text in them cannot be removed by this node yet"
+    next_step = "look at the pixels; `scrub` makes regions black that a profile declares"
 
     def __init__(self, *, n_instances: int) -> None:
         super().__init__(f"Burned In Annotation is YES in {n_instances} instances")
+
+
+class RegionNotCleaned(SeriesHeld):
+    """The profile says that text is drawn into the pixels, and defacing leaves it there."""
+
+    next_step = "use `deid-node scrub` for these, or a profile without the region"
+
+    def __init__(self, *, n_instances: int) -> None:
+        super().__init__(
+            f"{n_instances} instances match a pixel region of the profile; "
+            "defacing does not clean it"
+        )
 
 
 class ImplausibleFaceMask(SeriesHeld):

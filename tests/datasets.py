@@ -125,6 +125,11 @@ def instances(draw: st.DrawFn) -> bytes:
     """Draw a Part 10 file: a good MR instance with anything on top, in either VR encoding."""
     level = draw(levels())
     level |= {
+        0x00100010: (
+            "PN",
+            draw(st.sampled_from([b"ZEBRAFISH^QUENTIN ", b"BRAIN^ADA ", b"FLAIR^T2"])),
+        ),
+        0x00100020: ("LO", draw(st.sampled_from([b"MRN-0815", b"MRN-0816", b""]))),
         0x00190010: ("LO", b"SIEMENS MR HEADER "),
         0x0019100C: ("IS", draw(st.sampled_from([b"1000", b"5 ", b""]))),
     }

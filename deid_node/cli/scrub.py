@@ -64,6 +64,8 @@ def scrub(
 ) -> None:
     """De-identify headers, of every SOP Class the profile accepts. Pixels and FACES stay.
 
+    Text in pixels goes where a region of the profile is meant for the instance.
+
     For heads use `deface`. Here nothing claims that a face was removed.
 
     The node never sends the result anywhere.

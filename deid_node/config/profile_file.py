@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deid_node.config.profile_mistakes import check_profile
 from deid_node.config.profile_schema import sop_class_uid
+from deid_node.dicom.rectangle import Rectangle
 from deid_node.errors import ProfileInvalid
-from deid_node.headers.paths import mask_of, path_mask
-from deid_node.headers.plan import NO_PIXEL_CLEANER
-from deid_node.headers.profile import Option, Patients, Profile, Rule, SafePrivate, Unlisted
+from deid_node.headers.paths import mask_of, path_mask, path_of
+from deid_node.headers.profile import (
+    Option,
+    Patients,
+    PixelRegion,
+    Profile,
+    Rule,
+    SafePrivate,
+    Unlisted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from deid_node.config.profile_mistakes import Checked
     from deid_node.config.profile_schema import (
         PatientsFile,
+        PixelRegionFile,
         ProfileFile,
         RuleFile,
         SafePrivateFile,
@@ -99,8 +108,8 @@ def _load(name_or_path: str | Path, folders: Sequence[Path], children: tuple[Pat
     merged = _merged(found, checked, path, parent)
     if merged.options >= _BOTH:
         raise ProfileInvalid(f"{path.name}: dates are either retained in full or modified")
-    if Option.CLEAN_PIXEL_DATA in merged.options:
-        raise ProfileInvalid(f"{path.name}: {NO_PIXEL_CLEANER}")
+    if merged.pixel_contradiction:
+        raise ProfileInvalid(f"{path.name}: {merged.pixel_contradiction}")
     return merged
 
 
@@ -147,6 +156,7 @@ def _merged(found: ProfileFile, checked: Checked, path: Path, parent: Profile | 
         options=base.options | frozenset(found.options),
         rules=base.rules + rules,
         safe_private=base.safe_private + safe,
+        pixel_regions=base.pixel_regions + tuple(map(_pixel_region, found.pixel_regions)),
         words=base.words | frozenset(found.text.words),
         codes=base.codes | frozenset(found.text.codes),
         **said,
@@ -179,6 +189,18 @@ def _rule(rule: RuleFile, origin: str) -> Rule:
         value=rule.value or "",
         why=rule.why,
         origin=origin,
+    )
+
+
+def _pixel_region(entry: PixelRegionFile) -> PixelRegion:
+    conditions = {path_of(keyword)[0]: value for keyword, value in entry.when.items()}
+    return PixelRegion(
+        when=tuple(sorted(conditions.items())),
+        rectangles=tuple(
+            Rectangle(column=column, row=row, width=width, height=height)
+            for column, row, width, height in entry.rectangles
+        ),
+        why=entry.why,
     )
 
 

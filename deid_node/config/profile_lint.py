@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from deid_node.headers.profile import Profile, Rule
 
 _OF_THE_PIXELS: Final = frozenset(
-    {Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES, Option.RETAIN_SAFE_PRIVATE}
+    {
+        Option.CLEAN_PIXEL_DATA,
+        Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES,
+        Option.RETAIN_SAFE_PRIVATE,
+    }
 )
 """Options whose effect is not in a column of Table E.1-1: on pixels and private elements."""
 

@@ -19,10 +19,12 @@ from pydantic import (
     model_validator,
 )
 from pydicom._uid_dict import UID_dictionary
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.valuerep import STANDARD_VR
 
+from deid_node.dicom.rectangle import Rectangle
 from deid_node.headers.iod import is_patients
-from deid_node.headers.paths import mask_of, path_mask
+from deid_node.headers.paths import mask_of, path_mask, path_of
 from deid_node.headers.profile import AGE_CAP, SHIFT_DAYS, Action, Option
 
 EDITION: Final = "2024e"
@@ -34,6 +36,12 @@ _NO_GROUPS: Final = frozenset({0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF})
 """Odd groups that private elements cannot have, PS3.5 7.8."""
 _VRS: Final = frozenset(map(str, STANDARD_VR))
 _LONGEST_SHIFT: Final = 36500
+_CONDITION_TEXT: Final = frozenset({"AE", "CS", "LO", "SH", "UI"})
+_CONDITION_NUMBER: Final = frozenset({"IS", "SL", "SS", "UL", "US"})
+_FIRST_GROUP: Final = 0x0008
+_PATIENT_GROUP: Final = 0x0010
+_GEOMETRY: Final = frozenset({"Rows", "Columns"})
+_FEWEST_CONDITIONS: Final = 2
 NumberVR = Literal["US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "CSA"]
 """What a safe private element is read as; ``CSA`` is a header of Siemens, of which a new one is
 written from numbers (`headers.csa`)."""
@@ -64,6 +72,22 @@ def _sop_class(keyword: str) -> str:
     return keyword
 
 
+def _condition(keyword: str, value: object) -> str | int:
+    """Check one attribute by which instances are told, and strip its value."""
+    tag = path_of(keyword)[0]
+    vr = dictionary_VR(tag) if keyword_for_tag(tag) == keyword else ""
+    if vr not in _CONDITION_TEXT | _CONDITION_NUMBER or dictionary_VM(tag) != "1":
+        raise ValueError(f"{keyword[:64]} is no keyword of one string or whole number")
+    if tag >> 16 < _FIRST_GROUP or tag >> 16 == _PATIENT_GROUP:
+        raise ValueError(f"{keyword} does not tell what made the pixels")
+    if vr in _CONDITION_NUMBER and type(value) is int:
+        return value
+    if vr in _CONDITION_TEXT and isinstance(value, str) and value.strip():
+        return value.strip()
+    kind = "text: write it in quotes" if vr in _CONDITION_TEXT else "a whole number"
+    raise ValueError(f"the value of {keyword} is {kind}")
+
+
 def _listed(found: object) -> object:
     return (found,) if isinstance(found, str) else found
 
@@ -91,6 +115,21 @@ SOPClasses = Annotated[
 Elements = dict[str, NumberVR]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,32}$")]
 CodeString = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9_ ]{0,14}[A-Z0-9]$")]
+
+
+Conditions = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "required": sorted(_GEOMETRY),
+            "minProperties": len(_GEOMETRY) + _FEWEST_CONDITIONS,
+        }
+    ),
+]
+PixelCount = Annotated[int, Field(strict=True)]
+RectangleNumbers = tuple[PixelCount, PixelCount, PixelCount, PixelCount]
 
 
 class _Part(BaseModel):
@@ -179,6 +218,46 @@ def _once(elements: Elements) -> Elements:
     if len({element.lower() for element in elements}) < len(elements):
         raise ValueError("an element is there twice")
     return elements
+
+
+class PixelRegionFile(_Part):
+    """Where the instances of one kind have text in their pixels."""
+
+    when: Conditions = Field(
+        description="Attributes of the top level by keyword; an instance that has all these "
+        "values is of this kind. Rows, Columns and at least two others."
+    )
+    rectangles: tuple[RectangleNumbers, ...] = Field(
+        json_schema_extra={"minItems": 1},
+        description="[column, row, width, height] in pixels from the upper left, counted from 0; "
+        "black in every frame.",
+    )
+    why: Why
+
+    @field_validator("when")
+    @classmethod
+    def _tells_one_kind(cls, when: dict[str, Any]) -> dict[str, str | int]:
+        conditions = {keyword: _condition(keyword, value) for keyword, value in when.items()}
+        if not conditions.keys() >= _GEOMETRY:
+            raise ValueError("Rows and Columns are missing; a region is for one size of frame")
+        if len(conditions) < len(_GEOMETRY) + _FEWEST_CONDITIONS:
+            raise ValueError("Rows and Columns tell no scanner; name at least two attributes more")
+        return conditions
+
+    @model_validator(mode="after")
+    def _lies_inside(self) -> PixelRegionFile:
+        if not self.rectangles:
+            raise ValueError("a region has at least one rectangle")
+        rows, columns = self.when["Rows"], self.when["Columns"]
+        for number, (column, row, width, height) in enumerate(self.rectangles, start=1):
+            if not Rectangle(column=column, row=row, width=width, height=height).fits(
+                rows, columns
+            ):
+                raise ValueError(
+                    f"rectangle {number} is empty or reaches outside the {rows} rows and "
+                    f"{columns} columns; it is [column, row, width, height]"
+                )
+        return self
 
 
 class UnlistedFile(_Part):
@@ -277,6 +356,9 @@ class ProfileFile(_Part):
     age_cap: int = Field(AGE_CAP, ge=1, le=998, description="Greatest age in years that passes.")
     rules: tuple[RuleFile, ...] = ()
     safe_private: tuple[SafePrivateFile, ...] = ()
+    pixel_regions: tuple[PixelRegionFile, ...] = Field(
+        (), description="Pixels that are cleaned; with option `clean-pixel-data` only."
+    )
 
 
 def json_schema() -> dict[str, Any]:

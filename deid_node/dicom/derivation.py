@@ -17,10 +17,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from deid_node.dicom.pixel_cleaning import Pixels
     from deid_node.dicom.pixels import Words
 
-DERIVATION: Final = "Face removed by a pixel mask"
-"""Derivation Description; the sender's own text never stays."""
+FACE_REMOVED: Final = "Face removed by a pixel mask"
+TEXT_REMOVED: Final = "Text removed by a pixel mask"
+"""Derivation Descriptions; the sender's own text never stays."""
+
+_RANGES: Final = (
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
+    "SmallestPixelValueInSeries",
+    "LargestPixelValueInSeries",
+    "SmallestImagePixelValueInPlane",
+    "LargestImagePixelValueInPlane",
+)
+_OF_FRAGMENTS: Final = (
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "EncapsulatedPixelDataValueTotalLength",
+)
 
 
 def with_new_pixels(dataset: Dataset, words: Words, stored: NDArray[np.integer[Any]]) -> Dataset:
@@ -41,14 +57,53 @@ def with_new_pixels(dataset: Dataset, words: Words, stored: NDArray[np.integer[A
         With uncompressed Pixel Data, Image Type ``DERIVED``, a derivation code, and true
         Smallest and Largest Image Pixel Value where the source had them.
     """
-    derived = Dataset()
-    derived.update(dataset)
-    image_type = list(dataset.get("ImageType") or ["DERIVED", "PRIMARY"])
-    derived.ImageType = ["DERIVED", *image_type[1:]]
-    derived.DerivationDescription = DERIVATION
-    derived.DerivationCodeSequence = DicomSequence([_code_item()])
+    derived = _derived(dataset, FACE_REMOVED)
     derived.add_new("PixelData", "OB" if words.itemsize == 1 else "OW", pixel_data(words))
     _restate_range(derived, stored)
+    return derived
+
+
+def with_clean_pixels(dataset: Dataset, pixels: Pixels, *, lossy: bool) -> Dataset:
+    """Put pixels without text into an instance and declare it derived.
+
+    Parameters
+    ----------
+    dataset
+        The scrubbed instance; not changed.
+    pixels
+        Its new pixels.
+    lossy
+        Whether they were ever compressed with a loss.
+
+    Returns
+    -------
+    Dataset
+        With uncompressed Pixel Data and what describes it, Image Type ``DERIVED`` and a
+        derivation code, without ranges of stored values.
+    """
+    derived = _derived(dataset, TEXT_REMOVED)
+    form = pixels.form
+    derived.PhotometricInterpretation = form.photometric
+    if form.samples > 1:
+        derived.PlanarConfiguration = int(form.planar)
+    derived.add_new("PixelData", "OB" if form.cell.itemsize == 1 else "OW", pixels.content())
+    if lossy:
+        derived.LossyImageCompression = "01"
+    for keyword in (*_RANGES, *_OF_FRAGMENTS):
+        if keyword in derived:
+            del derived[keyword]
+    return derived
+
+
+def _derived(dataset: Dataset, description: str) -> Dataset:
+    """Copy a dataset and say that its pixels are derived."""
+    derived = Dataset()
+    derived.update(dataset)
+    said = dataset.get("ImageType") or ["DERIVED", "PRIMARY"]
+    image_type = [said] if isinstance(said, str) else list(said)
+    derived.ImageType = ["DERIVED", *image_type[1:]]
+    derived.DerivationDescription = description
+    derived.DerivationCodeSequence = DicomSequence([_code_item()])
     return derived
 
 

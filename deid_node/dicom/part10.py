@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom import dcmwrite
@@ -15,6 +16,9 @@ from deid_node.dicom.uids import (
     IMPLEMENTATION_VERSION_NAME,
     written_syntax,
 )
+
+if TYPE_CHECKING:
+    from pydicom import DataElement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,12 @@ def encode_like(dataset: Dataset, source: Dataset) -> EncodedInstance:
     turned = Dataset()
     turned.update(dataset)
     pixels = dataset["PixelData"]
-    cell = max(16, int(dataset.BitsAllocated)) if pixels.VR == "OW" else 8
-    words = np.frombuffer(pixels.value, np.dtype(f">u{cell // 8}"))
-    turned.add_new("PixelData", pixels.VR, words.astype(words.dtype.newbyteorder("<")).tobytes())
+    turned.add_new("PixelData", pixels.VR, turned_round(pixels, int(dataset.BitsAllocated)))
     return encode(turned)
+
+
+def turned_round(pixels: DataElement, bits_allocated: int) -> bytes:
+    """Turn the cells of big endian Pixel Data round, PS3.5 section 8.1.1 and A.3."""
+    cell = max(16, bits_allocated) if pixels.VR == "OW" else 8
+    words = np.frombuffer(pixels.value, np.dtype(f">u{cell // 8}"))
+    return words.astype(words.dtype.newbyteorder("<")).tobytes()

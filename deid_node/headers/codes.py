@@ -28,6 +28,8 @@ ATTRIBUTES: Final = CODE_VALUES | {CODING_SCHEME, CODING_SCHEME_VERSION, CODE_ME
 """What a coded entry is made of, PS3.3 Table 8.8-1."""
 CODED_ENTRY: Final = CODE_VALUES | {CODING_SCHEME, CODE_MEANING}
 """What the standard's own dictionary settles in an item that is a coded entry."""
+UNKNOWN: Final = {0x00080100: "261665006", CODING_SCHEME: "SCT", CODE_MEANING: "Unknown"}
+"""Stands where a code must be and only somebody's own scheme knows it."""
 
 _CONCEPTS = cast("dict[str, dict[str, dict[str, tuple[str, list[int]]]]]", _concepts)
 _LONGEST_MEANING: Final = 64

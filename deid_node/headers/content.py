@@ -22,6 +22,8 @@ VALUE_TYPE: Final = 0x0040A040
 CONCEPT_NAME: Final = 0x0040A043
 UNTITLED: Final = {0x00080100: "121144", 0x00080102: "DCM", 0x00080104: "Document Title"}
 """Stands for the title of a report, the concept name of its root, if only a vendor knows it."""
+SAYING: Final = frozenset({CONCEPT_NAME, 0x0040A168, 0x004008EA})
+"""Concept name, concept and unit: an item that loses one of them says something else."""
 _BY_REFERENCE: Final = 0x0040DB73
 """Referenced Content Item Identifier counts items, and the count is wrong once one went."""
 

@@ -85,7 +85,8 @@ def declare(
     -------
     Dataset
         A copy with (0012,0062), (0012,0063), (0012,0064), (0028,0302) and (0028,0303).
-        (0028,0301) stays as the source states it: pixel data is not cleaned of text here.
+        (0028,0301) is NO if a deed says that pixel data was cleaned of text; else it stays as
+        the source states it.
     """
     done = tuple(deeds)
     declared = Dataset()
@@ -97,6 +98,8 @@ def declare(
     _set(declared, 0x00120063, [part[:_TEXT_LENGTH] for part in method])
     _set(declared, 0x00120064, Sequence([_coded(*code) for code in _codes(done, face_removed)]))
     _set(declared, 0x00280303, _longitudinal(done))
+    if any(deed.option is Option.CLEAN_PIXEL_DATA for deed in done):
+        _set(declared, 0x00280301, "NO")
     if face_removed:
         _set(declared, 0x00280302, "NO")
     elif declared.get("RecognizableVisualFeatures") == "NO":

@@ -299,17 +299,25 @@ class LevelScrub(ABC, Generic[Made]):
         elif decision.action is not Action.REMOVE and found is not None:
             kept = self._items(found, level.below(path[-1]), codec)
             if found and not kept:
-                kept = self._instead_of_items(path, decision.type)
+                kept = self._instead_of_items(path, decision.type, found)
         self._note(path, decision, gone=kept is None)
         return None if kept is None else self._sequence(path[-1], kept)
 
     def _instead_of_items(
-        self, path: tuple[int, ...], kind: str | None
+        self, path: tuple[int, ...], kind: str | None, found: Sequence[Source]
     ) -> list[dict[int, Made]] | None:
-        """Give what stands where no item may stay; a report without a title is none."""
+        """Give what stands where no item may stay.
+
+        A report without a title is none. A code that must be there and that the standard does
+        not know is said to be unknown, but where a report says something by it.
+        """
+        code = None
         if path == (content.CONCEPT_NAME,):
-            title = content.UNTITLED.items()
-            return [{tag: self._element(tag, dictionary_VR(tag), (value,)) for tag, value in title}]
+            code = content.UNTITLED
+        elif kind == "1" and path[-1] not in content.SAYING and all(map(codes.is_coded, found)):
+            code = codes.UNKNOWN
+        if code is not None:
+            return [{tag: self._element(tag, dictionary_VR(tag), (v,)) for tag, v in code.items()}]
         return [] if kind in {"2", "2C"} else None
 
     def _items(

@@ -53,9 +53,6 @@ _GONE: Final = frozenset(
         "PrivateDataElementCharacteristicsSequence",
     )
 )
-NO_PIXEL_CLEANER: Final = (
-    "clean-pixel-data: this version cannot clean pixel data; take the option out of the profile"
-)
 _WEAKENING: Final = frozenset({Action.KEEP, Action.CLEAN, Action.SHIFT, Action.CAP_AGE})
 
 
@@ -167,10 +164,10 @@ def plan(profile: Profile, sop_class_uid: str) -> Level:
     ------
     ProfileInvalid
         If the profile was written for an edition of the table that is not shipped, or asks
-        for pixel data to be cleaned.
+        for clean pixel data and does not say which.
     """
-    if Option.CLEAN_PIXEL_DATA in profile.options:
-        raise ProfileInvalid(f"profile {profile.name}: {NO_PIXEL_CLEANER}")
+    if profile.pixel_contradiction:
+        raise ProfileInvalid(f"profile {profile.name}: {profile.pixel_contradiction}")
     if profile.edition != table().edition:
         raise ProfileInvalid(
             f"profile {profile.name} asks for edition {profile.edition} of Table E.1-1, "

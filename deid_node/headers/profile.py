@@ -24,9 +24,19 @@ from deid_node.headers.confidentiality import Option, matches
 from deid_node.headers.iod import is_patients
 
 if TYPE_CHECKING:
+    from deid_node.dicom.rectangle import Rectangle
     from deid_node.headers.paths import PathMask
 
-__all__ = ["Action", "Option", "Patients", "Profile", "Rule", "SafePrivate", "Unlisted"]
+__all__ = [
+    "Action",
+    "Option",
+    "Patients",
+    "PixelRegion",
+    "Profile",
+    "Rule",
+    "SafePrivate",
+    "Unlisted",
+]
 
 AGE_CAP: Final = 89
 """Greatest age in years that is passed on; 45 CFR 164.514(b)(2)(i)(C)."""
@@ -163,6 +173,26 @@ class Patients:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PixelRegion:
+    """Where the instances of one kind have text in their pixels, PS3.15 E.3.1.
+
+    Parameters
+    ----------
+    when
+        Tag and value of single-valued attributes of the top level; an instance that has them
+        all is of this kind. Rows and Columns are among them.
+    rectangles
+        Pixels that become black in every frame.
+    why
+        The reason, for whoever reads the profile.
+    """
+
+    when: tuple[tuple[int, str | int], ...]
+    rectangles: tuple[Rectangle, ...]
+    why: str = field(metadata=_TOLD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A whole profile, parents merged in.
 
@@ -190,6 +220,8 @@ class Profile:
         Least and greatest number of days by which dates move; 0 is not among them.
     words, codes
         Of the site, that may stay in text and in code strings.
+    pixel_regions
+        What is cleaned under Clean Pixel Data.
     why
         What the profile is for.
     """
@@ -207,7 +239,18 @@ class Profile:
     days: tuple[int, int] = SHIFT_DAYS
     words: frozenset[str] = frozenset()
     codes: frozenset[str] = frozenset()
+    pixel_regions: tuple[PixelRegion, ...] = ()
     why: str = field(default="", repr=False, metadata=_TOLD)
+
+    @property
+    def pixel_contradiction(self) -> str:
+        """What is wrong between the option Clean Pixel Data and the regions; empty if nothing."""
+        cleans = Option.CLEAN_PIXEL_DATA in self.options
+        if cleans and not self.pixel_regions:
+            return "clean-pixel-data: nothing says which pixels to clean; add pixel_regions"
+        if self.pixel_regions and not cleans:
+            return "pixel_regions: they count under the option clean-pixel-data only; add it"
+        return ""
 
     def accepts(self, sop_class_uid: str) -> bool:
         """Whether instances of a SOP Class may be de-identified under this profile."""

@@ -94,7 +94,8 @@ def vr_of(element: Element, *, signed_pixels: bool) -> str | None:
     given = str(given)
     if not allowed or given in allowed or (given in TEXT and allowed[0] in TEXT):
         return given
-    return None
+    # Text under another text's VR is read, and judged, as what the dictionary says it is.
+    return allowed[0] if given in STRINGS and allowed[0] in STRINGS else None
 
 
 def codec_of(dataset: Source) -> str | None:

@@ -3,7 +3,8 @@
 The instances of a series differ in a few elements. What became of an element is remembered
 by its bytes, for one patient, SOP Class, character set and set of private creators; an element
 that comes again is a look-up. The numbers, UIDs and dates that do differ have a short way
-each, and everything else goes through `headers.level_scrub`, as with pydicom's elements.
+each, what goes whatever it holds goes at once, and everything else takes the way of
+`headers.level_scrub`, as pydicom's elements do.
 """
 
 from __future__ import annotations
@@ -12,76 +13,50 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
-from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element
-
 from deid_node.dicom import wire_out
 from deid_node.headers import reading
-from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.level_scrub import OWN, LevelScrub, kept_keywords, listed
+from deid_node.headers.level_scrub import OWN, LevelScrub
 from deid_node.headers.plan import CHARACTER_SET
 from deid_node.headers.private import block_of, is_creator, safe_elements
+from deid_node.headers.profile import Action
 from deid_node.headers.quick import quick_way
+from deid_node.headers.tally import Tally
 
 if TYPE_CHECKING:
-    from pydicom.dataelem import DataElement
-
     from deid_node.dicom import wire
-    from deid_node.headers.level_scrub import Deed, DeedKey
     from deid_node.headers.plan import Level
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.quick import Quick
     from deid_node.headers.reading import Source
+    from deid_node.headers.tally import Account
     from deid_node.headers.values import Values
 
 MOST_SUBJECTS: Final = 16
 """Subjects remembered at one time; with more, the one that came first is forgotten."""
-MOST_ELEMENTS: Final = 20_000
-"""Elements remembered for one subject, and combinations of them."""
+MOST_BYTES: Final = 8 << 20
+"""Bytes of elements, as they came and as they became, that are remembered for one subject."""
+MOST_NUMBERS: Final = 50_000
+"""Kinds of things done to elements that are told apart before all is forgotten."""
+MOST_IODS: Final = 64
+"""SOP Classes, with either Pixel Representation, whose short ways are remembered."""
 LONGEST_KEY: Final = 4096
 """Longest element that is remembered, in bytes."""
 
 _PRIVATE: Final = 1 << 16
-_VISUAL_FEATURES: Final = 0x00280302
 _PATIENT_ID: Final = 0x00100020
 _SOP_INSTANCE: Final = 0x00080018
-_DECISIVE: Final = (0x00080016, CHARACTER_SET, 0x00280103, _PATIENT_ID, *OWN)
+_SOP_CLASS: Final = 0x00080016
+_PIXEL_REPRESENTATION: Final = 0x00280103
+_DECISIVE: Final = (_SOP_CLASS, CHARACTER_SET, _PIXEL_REPRESENTATION, _PATIENT_ID, *OWN)
 """Elements on which the treatment of others depends."""
 _IDENTITY: Final = (0x0020000D, _SOP_INSTANCE)
 """What stands for a Patient ID that is not there."""
+_SAME_FOR_ALL: Final = frozenset({Action.REMOVE, Action.EMPTY, Action.DUMMY, Action.SET})
+"""Actions whose outcome is the same whatever the value, and whoever the patient."""
 
 Outcome = tuple[bytes | None, int]
 """What an element became, None if it went, and the number of what was done to it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What was done to an instance as a whole.
-
-    Parameters
-    ----------
-    deeds
-        What was done to each attribute.
-    codes
-        Codes of CID 7050 that the deeds bear out.
-    kept
-        Keywords of attributes that the profile kept as they were.
-    moved
-        Whether dates were moved.
-    declared
-        The written elements that say so, by tag.
-    undeclared
-        Tags of elements that go because somebody else's claim was not checked.
-    """
-
-    deeds: tuple[Deed, ...]
-    codes: tuple[str, ...]
-    kept: frozenset[str]
-    moved: bool
-    declared: dict[int, bytes]
-    undeclared: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +78,32 @@ class Spliced:
     days: int = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """The short way of one attribute.
+
+    Parameters
+    ----------
+    vr
+        VR of the new element.
+    change
+        Change of the value; None where the outcome is the same for all.
+    new
+        The outcome that is the same for all.
+    done
+        Number of what is done.
+    """
+
+    vr: str
+    change: Quick | None
+    new: bytes | None = None
+    done: int
+
+
+Ways = dict[tuple[int, bytes], _Way | None]
+"""Short way by tag and VR as written, None where there is none; the same for every subject."""
+
+
 class Splicer:
     """Scrubs and declares one file after another under one profile and one key.
 
@@ -120,7 +121,7 @@ class Splicer:
         self._profile = profile
         self._pseudonyms = pseudonyms
         self._node = node
-        self._subjects: dict[tuple[object, ...], _SpliceScrub] = {}
+        self._forget()
 
     def run(self, file: wire.Part10) -> Spliced:
         """Make the new header of one file.
@@ -146,28 +147,44 @@ class Splicer:
         key = (source.implicit, tuple(private), *(source.value(tag) for tag in decisive))
         known = self._subjects.get(key)
         if known is None:
-            if len(self._subjects) >= MOST_SUBJECTS:
-                self._subjects.pop(next(iter(self._subjects)))
-            known = _SpliceScrub(source, self._profile, self._pseudonyms, self._node)
-            self._subjects[key] = known
+            known = self._subjects[key] = self._begun(source)
         return known
+
+    def _begun(self, source: wire.Level) -> _SpliceScrub:
+        if len(self._subjects) >= MOST_SUBJECTS:
+            self._subjects.pop(next(iter(self._subjects)))
+        if len(self._tally) > MOST_NUMBERS or len(self._ways) > MOST_IODS:
+            self._forget()
+        iod = source.value(_SOP_CLASS), source.value(_PIXEL_REPRESENTATION)
+        ways = self._ways.setdefault(iod, {})
+        return _SpliceScrub(source, self._profile, self._pseudonyms, self._tally, ways)
+
+    def _forget(self) -> None:
+        """Begin as if no file had come before."""
+        self._tally = Tally(self._profile, self._node)
+        self._ways: dict[tuple[bytes, bytes], Ways] = {}
+        self._subjects: dict[tuple[object, ...], _SpliceScrub] = {}
 
 
 class _SpliceScrub(LevelScrub[bytes]):
     """Makes written elements, for one subject."""
 
     def __init__(
-        self, source: wire.Level, profile: Profile, pseudonyms: Pseudonyms, node: str
+        self,
+        source: wire.Level,
+        profile: Profile,
+        pseudonyms: Pseudonyms,
+        tally: Tally,
+        ways: Ways,
     ) -> None:
         super().__init__(source, profile, pseudonyms)
-        self._node = node
         self._codec = reading.codec_of(source)
         self._safe = safe_elements(source, profile)
+        self._tally = tally
         self._known: dict[object, Outcome] = {}
-        self._ways: dict[tuple[int, bytes], _Way | None] = {}
-        self._done: list[tuple[Counter[DeedKey], bool]] = []
-        self._numbers: dict[tuple[tuple[tuple[DeedKey, int], ...], bool], int] = {}
-        self._accounts: dict[tuple[object, ...], Account] = {}
+        self._room = MOST_BYTES
+        self._ways = ways
+        self._own_ways: Ways = {}
 
     def splice(self, source: wire.Level) -> Spliced:
         """Make the new header of one file of this subject."""
@@ -181,50 +198,70 @@ class _SpliceScrub(LevelScrub[bytes]):
                 key = content[start:stop]
                 found = known.get(key)
                 if found is None:
-                    found = self._remember(key, self._new(source, tag, key))
+                    found = self._remember(key, len(key), self._new(source, tag, key))
                 new, done = found
             if new is not None:
                 made[tag] = new
             trail.append(done)
         self._drop_idle_creators(made)
-        account = self._account(trail, made)
+        account = self._tally.account(trail, made)
         made.update(account.declared)
+        made.update(self._patient(made))
         for tag in account.undeclared:
             made.pop(tag, None)
         return Spliced(elements=made, account=account, days=account.moved * self._subject.days)
 
-    def _remember(self, key: object, outcome: Outcome) -> Outcome:
-        if len(self._known) >= MOST_ELEMENTS:
+    def _remember(self, key: object, size: int, outcome: Outcome) -> Outcome:
+        """Keep an outcome; once the room for them is used up, all are forgotten."""
+        self._room -= size + len(outcome[0] or b"")
+        if self._room < 0:
             self._known.clear()
+            self._room = MOST_BYTES
         self._known[key] = outcome
         return outcome
 
     def _new(self, source: wire.Level, tag: int, key: bytes) -> Outcome:
         """Work on an element that did not come before."""
-        head = b"" if source.implicit else key[4:6]
-        way = self._ways.get((tag, head))
-        if way is None and (tag, head) not in self._ways:
-            way = self._ways[tag, head] = self._way(source, tag)
+        place = tag, b"" if source.implicit else key[4:6]
+        ways = self._own_ways if place in self._own_ways else self._ways
+        if place not in ways:
+            ways = self._learn(source, place)
+        way = ways[place]
+        if way is None:
+            return self._long_way(source, tag)
+        if way.change is None:
+            return way.new, way.done
         value = source.value(tag)
-        new = way.change(value) if way is not None and not len(value) % 2 else None
-        if way is None or new is None:
+        new = None if len(value) % 2 else way.change(value)
+        if new is None:
             return self._long_way(source, tag)
         return wire_out.with_head(tag, way.vr, new), way.done
 
-    def _way(self, source: wire.Level, tag: int) -> _Way | None:
-        """Find the short way for an attribute of a VR."""
+    def _learn(self, source: wire.Level, place: tuple[int, bytes]) -> Ways:
+        """Find the short way of an attribute; say whether it is everybody's or this subject's."""
+        tag, _ = place
         if tag & _PRIVATE:
-            return None
+            self._own_ways[place] = None if tag in self._safe else self._same(source, tag, "UN")
+            return self._own_ways
         vr = reading.vr_of(source.get_item(tag), signed_pixels=self._signed)
-        if vr is None:
-            return None
-        decision = self._plan.decision(tag, vr)
-        change = quick_way(tag, vr, decision, self._subject)
-        if change is None:
-            return None
-        self._counts = Counter()
-        self._note((tag,), decision, gone=False)
-        return _Way(vr=vr, change=change, done=self._number(ascii_only=True))
+        decision = self._plan.decision(tag, vr or "UN")
+        ways = self._own_ways if vr == "DA" and decision.action not in _SAME_FOR_ALL else self._ways
+        if vr is None or vr == "SQ":
+            ways[place] = None
+        elif decision.action in _SAME_FOR_ALL and vr != "UI":
+            ways[place] = self._same(source, tag, vr)
+        else:
+            change = quick_way(tag, vr, decision, self._subject)
+            self._counts = Counter()
+            self._note((tag,), decision, gone=False)
+            done = self._tally.number(self._counts, ascii_only=True)
+            ways[place] = None if change is None else _Way(vr=vr, change=change, done=done)
+        return ways
+
+    def _same(self, source: wire.Level, tag: int, vr: str) -> _Way:
+        """Take the long way once for all values of an attribute."""
+        new, done = self._long_way(source, tag)
+        return _Way(vr=vr, change=None, new=new, done=done)
 
     def _long_way(self, source: wire.Level, tag: int) -> Outcome:
         self._counts, self._ascii = Counter(), True
@@ -232,7 +269,7 @@ class _SpliceScrub(LevelScrub[bytes]):
             made = self._private(source, (tag,), self._safe.get(tag))
         else:
             made = self._standard(source, (tag,), self._plan, self._codec)
-        return made, self._number(ascii_only=self._ascii)
+        return made, self._tally.number(self._counts, ascii_only=self._ascii)
 
     def _standard(
         self, source: Source, path: tuple[int, ...], level: Level, codec: str | None
@@ -247,62 +284,19 @@ class _SpliceScrub(LevelScrub[bytes]):
             outer = self._counts, self._ascii
             self._counts, self._ascii = Counter(), True
             new = super()._standard(source, path, level, codec)
-            found = self._remember(key, (new, self._number(ascii_only=self._ascii)))
+            outcome = new, self._tally.number(self._counts, ascii_only=self._ascii)
+            found = self._remember(key, len(written), outcome)
             self._counts, self._ascii = outer
         new, done = found
-        counts, ascii_only = self._done[done]
+        counts, ascii_only = self._tally.done(done)
         self._counts.update(counts)
         self._ascii = self._ascii and ascii_only
         return new
-
-    def _number(self, *, ascii_only: bool) -> int:
-        """Give what was done to one element its number; the same things have the same one."""
-        key = (tuple(self._counts.items()), ascii_only)
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._done)
-            self._done.append((self._counts, ascii_only))
-        return number
 
     def _drop_idle_creators(self, made: dict[int, bytes]) -> None:
         for creator in [tag for tag in self._safe if is_creator(tag) and tag in made]:
             if not any(tag in made for tag in block_of(creator, self._safe)):
                 del made[creator]
-
-    def _account(self, trail: list[int], made: dict[int, bytes]) -> Account:
-        key = (made.get(_VISUAL_FEATURES), *trail)
-        known = self._accounts.get(key)
-        if known is None:
-            if len(self._accounts) >= MOST_ELEMENTS:
-                self._accounts.clear()
-            known = self._accounts[key] = self._settled(trail, made)
-        return known
-
-    def _settled(self, trail: list[int], made: dict[int, bytes]) -> Account:
-        """Sum up what was done to an instance, and write what must be said of it."""
-        counts: Counter[DeedKey] = Counter()
-        for number in trail:
-            counts.update(self._done[number][0])
-        deeds = listed(counts)
-        claimed = Dataset()
-        if _VISUAL_FEATURES in made:
-            text = made[_VISUAL_FEATURES][8:].decode("ascii").strip(" ")
-            claimed.add_new(_VISUAL_FEATURES, "CS", text)
-        declared = declare(
-            claimed, profile=self._profile, deeds=deeds, face_removed=False, node=self._node
-        )
-        written = {int(each.tag): _written(each) for each in declared}
-        written.update(self._patient(made))
-        if not all(self._done[number][1] for number in trail):
-            written[CHARACTER_SET] = self._element(CHARACTER_SET, "CS", ("ISO_IR 192",))
-        return Account(
-            deeds=deeds,
-            codes=codes_of(deeds, face_removed=False),
-            kept=kept_keywords(deeds),
-            moved=bool(self.days(deeds)),
-            declared=written,
-            undeclared=(_VISUAL_FEATURES,) if _VISUAL_FEATURES not in declared else (),
-        )
 
     def _element(self, tag: int, vr: str, values: Values) -> bytes:
         return wire_out.element(tag, vr, values)
@@ -317,20 +311,3 @@ class _SpliceScrub(LevelScrub[bytes]):
 
     def _is_empty(self, made: bytes) -> bool:
         return wire_out.is_empty(made)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """The short way of one attribute: new VR, change of the value, number of what is done."""
-
-    vr: str
-    change: Quick
-    done: int
-
-
-def _written(element: DataElement) -> bytes:
-    """Write an element of pydicom's."""
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_data_element(buffer, element)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""De-identify the header of one instance and leave its pixels as they are.
+"""De-identify the header of one instance; of its pixels, clean the regions its profile names.
 
 For `deid-node scrub`, not for the node: nothing here looks at a face, so nothing here ever
 claims that one was removed (113102, or (0028,0302) NO), and no destination takes the result.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deid_node import __version__
-from deid_node.dicom.part10 import EncodedInstance, encode_like
+from deid_node.dicom.part10 import EncodedInstance, encode, encode_like
 from deid_node.dicom.series import decode_instance
 from deid_node.dicom.uids import sop_class_name, written_syntax
 from deid_node.dicom.wire import Unsuited
@@ -24,12 +24,16 @@ from deid_node.errors import (
 )
 from deid_node.headers.declaration import codes_of, declare
 from deid_node.headers.level_scrub import kept_keywords, strings_of
+from deid_node.headers.pixel_regions import rectangles_of
 from deid_node.headers.scrub import scrub
 from deid_node.headers.second_look import SecondLook
 from deid_node.headers.splice import Splicer
 from deid_node.pipeline.linkage import Linker, linkage_of
+from deid_node.pipeline.new_instance import for_new_pixels
+from deid_node.pipeline.pixel_regions import PIXELS_CLEANED, with_black_regions
 
 if TYPE_CHECKING:
+    from deid_node.dicom.rectangle import Rectangle
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.headers.reading import Source
@@ -44,7 +48,7 @@ BURNED_IN_ANNOTATION: Final = 0x00280301
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrubbedInstance:
-    """One instance with a new header, its old pixels, and what was done.
+    """One instance with a new header, and what was done.
 
     Parameters
     ----------
@@ -81,11 +85,11 @@ class HeaderScrubber:
     """
 
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms) -> None:
-        self._profile = profile
+        self._profile = for_new_pixels(profile) if profile.pixel_regions else profile
         self._pseudonyms = pseudonyms
         self._reader = Part10Reader()
         self._linker = Linker()
-        self._splicer = Splicer(profile, pseudonyms, node=NODE)
+        self._splicer = Splicer(self._profile, pseudonyms, node=NODE)
         self._second_look = SecondLook()
 
     def run(self, part10: bytes) -> ScrubbedInstance:
@@ -96,7 +100,8 @@ class HeaderScrubber:
         InstanceRefused
             If it is not DICOM, breaks off, or is of a SOP Class the profile does not accept.
         SeriesHeld
-            If text is burned into its pixels, or an identifier is left.
+            If text is burned into its pixels where no region of the profile is, if pixels in a
+            region cannot be cleaned, or an identifier is left.
         """
         try:
             done = self._as_bytes(part10)
@@ -109,11 +114,12 @@ class HeaderScrubber:
         return done
 
     def _as_bytes(self, part10: bytes) -> ScrubbedInstance:
-        """Take the short way, for files of the plain kind."""
+        """Take the short way, for files of the plain kind whose pixels stay."""
         file = self._reader.read(part10)
         if SOP_CLASS_UID not in file.dataset:
             raise Unsuited
-        self._screen(file.dataset)
+        if self._screen(file.dataset):
+            raise Unsuited
         spliced = self._splicer.run(file)
         elements = spliced.elements
         sop_class_uid, sop_instance_uid = (
@@ -137,25 +143,30 @@ class HeaderScrubber:
     def _as_dataset(self, part10: bytes) -> ScrubbedInstance:
         """Take the long way, by pydicom."""
         source = decode_instance(part10)
-        self._screen(source)
+        rectangles = self._screen(source)
         scrubbed = scrub(source, self._profile, self._pseudonyms)
+        deeds = (*scrubbed.deeds, PIXELS_CLEANED) if rectangles else scrubbed.deeds
         declared = declare(
-            scrubbed.dataset,
-            profile=self._profile,
-            deeds=scrubbed.deeds,
-            face_removed=False,
-            node=NODE,
+            scrubbed.dataset, profile=self._profile, deeds=deeds, face_removed=False, node=NODE
         )
+        if rectangles:
+            declared = with_black_regions(declared, source, rectangles)
         return ScrubbedInstance(
-            encoded=encode_like(declared, source),
-            deeds=scrubbed.deeds,
-            codes=codes_of(scrubbed.deeds, face_removed=False),
-            kept=kept_keywords(scrubbed.deeds),
+            encoded=encode(declared) if rectangles else encode_like(declared, source),
+            deeds=deeds,
+            codes=codes_of(deeds, face_removed=False),
+            kept=kept_keywords(deeds),
             linkage=linkage_of(source, declared, days=scrubbed.days),
         )
 
-    def _screen(self, source: Source) -> None:
-        """Turn away what the profile does not accept, and what names a person in its pixels."""
+    def _screen(self, source: Source) -> tuple[Rectangle, ...]:
+        """Turn away what the profile does not accept, and what names a person in its pixels.
+
+        Returns
+        -------
+        tuple of Rectangle
+            Where the profile says that its pixels name a person; empty if it does not.
+        """
         sop_class_uid = "".join(strings_of(source, SOP_CLASS_UID, "UI")[:1])
         if not self._profile.accepts(sop_class_uid):
             raise SOPClassNotAccepted(
@@ -163,9 +174,12 @@ class HeaderScrubber:
             )
         if not strings_of(source, SOP_INSTANCE_UID, "UI"):
             raise MissingAttribute(keyword="SOPInstanceUID", n_instances=1)
+        regions = self._profile.pixel_regions
+        rectangles = rectangles_of(source, regions) if regions else ()
         burned_in = strings_of(source, BURNED_IN_ANNOTATION, "CS")
-        if any(value.strip().upper() == "YES" for value in burned_in):
+        if not rectangles and any(value.strip().upper() == "YES" for value in burned_in):
             raise BurnedInAnnotation(n_instances=1)
+        return rectangles
 
 
 def _uid(elements: dict[int, bytes], tag: int) -> str:

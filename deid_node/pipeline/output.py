@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deid_node import __version__
@@ -11,9 +10,8 @@ from deid_node.dicom.derivation import with_new_pixels
 from deid_node.dicom.segmentation import SegmentationIdentity, encode_segmentation
 from deid_node.dicom.volume import replaced_words
 from deid_node.headers.declaration import codes_of, declare
-from deid_node.headers.paths import PathMask
-from deid_node.headers.profile import Action, Rule
 from deid_node.headers.scrub import scrub
+from deid_node.pipeline.new_instance import for_new_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +23,11 @@ if TYPE_CHECKING:
     from deid_node.dicom.pixels import Words
     from deid_node.dicom.series import Series
     from deid_node.dicom.volume import Volume
-    from deid_node.headers.profile import Profile
     from deid_node.headers.scrub import Deed
     from deid_node.pipeline.recipe import Recipe
 
 SHORT_DIGEST = 16
 """Characters of the recipe's digest that go into De-identification Method."""
-
-
-NEW_INSTANCE = Rule(
-    tags=frozenset({0x00080018, 0x0020000E, 0x00081155}),
-    paths=(PathMask(steps=("00080018",)), PathMask(steps=("0020000E",))),
-    action=Action.UID,
-    why="New pixels are a new instance, in a series of its own (PS3.3 C.7.6.1.1.2, PS3.15 E.3.9).",
-)
-"""Replaces SOP Instance, Series Instance and Referenced SOP Instance UID under Retain UIDs too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,19 +107,13 @@ def segment(
 
 def _scrub_one(instance: Dataset, recipe: Recipe) -> Scrub:
     """Scrub and declare one instance."""
-    scrubbed = scrub(instance, _for_new_pixels(recipe.profile), recipe.pseudonyms)
+    scrubbed = scrub(instance, for_new_pixels(recipe.profile), recipe.pseudonyms)
     return Scrub(
         dataset=_declared(scrubbed.dataset, scrubbed.deeds, recipe),
         deeds=scrubbed.deeds,
         codes=codes_of(scrubbed.deeds, face_removed=True),
         days=scrubbed.days,
     )
-
-
-@lru_cache(maxsize=8)
-def _for_new_pixels(profile: Profile) -> Profile:
-    """Give new UIDs to what has new pixels, and to references to it, whatever a profile keeps."""
-    return replace(profile, rules=(*profile.rules, NEW_INSTANCE))
 
 
 def _declared(dataset: Dataset, deeds: tuple[Deed, ...], recipe: Recipe) -> Dataset:

@@ -39,9 +39,6 @@ STANDARDS_OWN = {
     "fo-dicom+fo-dicom/Tests/FO-DICOM.Tests/Test Data/mr_brucker.dcm": (
         "Table E.1-1 removes who is responsible for an animal, Type 2C"
     ),
-    "icometrix+dicom2nifti/tests/data/hyperfine/anatomical/001/001.dcm": (
-        "its anatomic region is a code that no scheme has, and Type 1"
-    ),
 }
 """New errors of dciodvfy that come of what must go."""
 

@@ -9,18 +9,16 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import MRImageStorage
 
 from deid_node.config.profile_file import load_profile
-from deid_node.errors import ProfileInvalid
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.declaration import BASIC, CODES, codes_of, declare
 from deid_node.headers.profile import Action, Profile, Rule
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.headers.scrub import scrub
+from deid_node.pipeline.pixel_regions import PIXELS_CLEANED
 from tests.planted import INSTANCES, mr_instance, planted
 from tests.planted.building import dataset_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydicom import Dataset
 
 OURS = Pseudonyms(bytes(range(32)))
@@ -160,7 +158,7 @@ def test_a_creator_whose_block_went_claims_nothing() -> None:
     assert "113111" not in values(declared(load_profile("research-mr"), dataset))
 
 
-def test_nothing_ever_claims_that_pixel_data_was_cleaned() -> None:
+def test_no_profile_alone_claims_that_pixel_data_was_cleaned() -> None:
     every = with_options(*set(Option) - {Option.CLEAN_PIXEL_DATA, Option.RETAIN_FULL_DATES})
     for make in INSTANCES.values():
         dataset, _ = planted()
@@ -168,16 +166,21 @@ def test_nothing_ever_claims_that_pixel_data_was_cleaned() -> None:
             assert "113101" not in values(declared(every, source, face_removed=True))
 
 
-def test_a_profile_that_asks_for_clean_pixel_data_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "mine.yaml"
-    file.write_text(
-        "profile: mine\nversion: 1\nwhy: wants its pixels cleaned\noptions: [clean-pixel-data]\n"
-    )
+@pytest.mark.parametrize("stated", ["YES", "NO", None])
+def test_clean_pixel_data_is_claimed_where_a_deed_says_so_whatever_was_stated(
+    stated: str | None,
+) -> None:
+    dataset, profile = mr_instance(), load_profile("basic")
+    if stated is not None:
+        dataset.BurnedInAnnotation = stated
+    done = scrub(dataset, profile, OURS)
+    deeds = (*done.deeds, PIXELS_CLEANED)
 
-    with pytest.raises(ProfileInvalid, match=r"^mine.yaml: clean-pixel-data: this version cannot"):
-        load_profile(file)
-    with pytest.raises(ProfileInvalid, match="clean-pixel-data: this version cannot"):
-        declared(with_options(Option.CLEAN_PIXEL_DATA), mr_instance())
+    output = declare(done.dataset, profile=profile, deeds=deeds, face_removed=False)
+
+    assert values(output) == ["113100", "113101"]
+    assert output.BurnedInAnnotation == "NO"
+    assert codes_of(deeds, face_removed=False) == ("113100", "113101")
 
 
 @pytest.mark.parametrize("stated", ["YES", "NO", None])

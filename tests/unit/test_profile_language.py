@@ -23,6 +23,7 @@ from deid_node.headers.profile import (
     Action,
     Option,
     Patients,
+    PixelRegion,
     Profile,
     Rule,
     SafePrivate,
@@ -322,6 +323,7 @@ CHANGES: dict[str, object] = {
     "days": (-9, -8),
     "words": frozenset({"wombat"}),
     "codes": frozenset({"WOMBAT"}),
+    "pixel_regions": (PixelRegion(when=(), rectangles=(), why="for this test"),),
 }
 RULE_CHANGES: dict[str, object] = {
     "tags": frozenset({0x00200011}),

@@ -363,7 +363,7 @@ def test_letters_where_numbers_belong_go(tag: int, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "vr"), [(0x00181314, "LT"), (0x00280010, "OB"), (0x00181250, "CS")]
+    ("tag", "vr"), [(0x00181314, "LT"), (0x00280010, "OB"), (0x00181250, "OB"), (0x00189087, "LO")]
 )
 def test_an_attribute_with_another_vr_than_the_dictionarys_goes(tag: int, vr: str) -> None:
     source = read(written(mr_instance()) + encoded(tag, vr, b"BODY"))
@@ -371,6 +371,26 @@ def test_an_attribute_with_another_vr_than_the_dictionarys_goes(tag: int, vr: st
     output = scrubbed(source).dataset
 
     assert tag not in output or output[tag].is_empty
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "written", "left"),
+    [
+        (0x00181250, "CS", b"BODY", "BODY"),
+        (0x00181314, "LO", b"90", 90),
+        (0x00080060, "LO", b"MR", "MR"),
+        (0x0020000D, "LO", b"1.2.3 ", OURS.uid("1.2.3")),
+        (0x00080020, "LO", b"QUENTIN ", None),
+        (0x00101010, "ST", b"097Y", "090Y"),
+    ],
+)
+def test_text_under_another_texts_vr_is_judged_by_its_own(
+    tag: int, vr: str, written: bytes, left: object
+) -> None:
+    dataset = mr_instance()
+    dataset[tag] = RawDataElement(Tag(tag), vr, len(written), written, 0, False, True)  # noqa: FBT003
+
+    assert scrubbed(dataset).dataset[tag].value == left
 
 
 @pytest.mark.parametrize("keyword", ["OperatorsName", "StationAETitle", "RetrieveURL"])
@@ -507,7 +527,7 @@ def test_what_lies_too_deep_goes_even_if_a_rule_keeps_it() -> None:
 def test_an_item_that_loses_what_the_iod_demands_goes_as_a_whole() -> None:
     sop_class = encoded(0x00081150, "UI", b"1.2.840.10008.5.1.4.1.1.4\0")
     good = sop_class + encoded(0x00081155, "UI", b"1.2.3\0")
-    broken = sop_class + encoded(0x00081155, "LT", b"1.2.4\0")
+    broken = sop_class + encoded(0x00081155, "OB", b"1.2.4\0")
     entries = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(e)) + e for e in (good, broken))
     source = read(written(mr_instance()) + encoded(0x00081140, "SQ", entries))
 
@@ -523,6 +543,23 @@ def test_words_of_an_id_may_stay_words_of_mr() -> None:
     assert scrubbed(dataset).dataset.SeriesDescription == "T2 FLAIR sag 3mm"
 
 
+def test_a_code_that_must_be_there_is_said_to_be_unknown() -> None:
+    dataset = mr_instance()
+    dataset.SOPClassUID = EnhancedMRImageStorage
+    code, anatomy, group = Dataset(), Dataset(), Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "H1", "99LOCAL", "ZEBRAFISH"
+    anatomy.FrameLaterality = "U"
+    anatomy.AnatomicRegionSequence = Sequence([code, code])
+    group.FrameAnatomySequence = Sequence([anatomy])
+    dataset.SharedFunctionalGroupsSequence = Sequence([group])
+
+    shared = scrubbed(dataset).dataset.SharedFunctionalGroupsSequence[0]
+
+    (left,) = shared.FrameAnatomySequence[0].AnatomicRegionSequence
+    assert (left.CodeValue, left.CodingSchemeDesignator) == ("261665006", "SCT")
+    assert left.CodeMeaning == "Unknown"
+
+
 def test_functional_groups_survive_the_loss_of_one_group() -> None:
     dataset = mr_instance()
     dataset.SOPClassUID = EnhancedMRImageStorage
@@ -532,10 +569,13 @@ def test_functional_groups_survive_the_loss_of_one_group() -> None:
     anatomy.AnatomicRegionSequence = Sequence([code])
     plane.ImagePositionPatient = [1, 2, 3]
     group.FrameAnatomySequence = Sequence([anatomy])
+    orientation = Dataset()
+    orientation.add_new(0x00200037, "OB", b"QUENTIN ")
+    group.PlaneOrientationSequence = Sequence([orientation])
     group.PlanePositionSequence = Sequence([plane])
     dataset.PerFrameFunctionalGroupsSequence = Sequence([group])
 
     frame = scrubbed(dataset).dataset.PerFrameFunctionalGroupsSequence[0]
 
     assert frame.PlanePositionSequence[0].ImagePositionPatient == [1, 2, 3]
-    assert "FrameAnatomySequence" not in frame
+    assert "PlaneOrientationSequence" not in frame

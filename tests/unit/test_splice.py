@@ -11,11 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.datadict import dictionary_VR
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    CTImageStorage,
+    JPEG2000Lossless,
+    MRImageStorage,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 from deid_node.config.profile_file import load_profile
 from deid_node.dicom.wire import Unsuited, read_part10
 from deid_node.errors import DeidNodeError
+from deid_node.headers import splice, tally
 from deid_node.headers.paths import path_mask
 from deid_node.headers.profile import Action, Profile, Rule
 from deid_node.headers.pseudonyms import Pseudonyms
@@ -146,6 +153,23 @@ def test_without_a_patient_id_every_study_is_a_patient() -> None:
     assert len(new) == 2
 
 
+def test_little_room_to_remember_changes_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "MOST_BYTES", 3000)
+    monkeypatch.setattr(tally, "MOST_ACCOUNTS", 1)
+    monkeypatch.setattr(splice, "MOST_NUMBERS", 20)
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    for number in range(30):
+        dataset = mr_instance()
+        dataset.ImageComments = "T2" if number % 2 else None
+        assert_same(scrubber, varied(dataset, number))
+        dataset.PatientID = f"MRN-{number // 10}"
+        assert_same(scrubber, varied(dataset, number))
+    *_, subject = scrubber._splicer._subjects.values()
+    held = sum(len(key) for key in subject._known if isinstance(key, bytes))
+    assert held <= 3000
+    assert len(scrubber._splicer._tally._accounts) == 1
+
+
 @pytest.mark.parametrize("action", [Action.REMOVE, Action.DUMMY])
 def test_a_uid_that_must_be_there_is_never_the_same_for_two(action: Action) -> None:
     scrubber = HeaderScrubber(
@@ -155,6 +179,44 @@ def test_a_uid_that_must_be_there_is_never_the_same_for_two(action: Action) -> N
         scrubber.run(varied(mr_instance(), number)).encoded.sop_instance_uid for number in range(3)
     }
     assert len(made) == 3
+
+
+def test_patients_share_nothing_that_tells_them_apart() -> None:
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    for name, number in ((b"DOE^JANE", b"1 "), (b"ROE^RICK", b"2 "), (None, b"3 ")):
+        dataset = mr_instance()
+        dataset.PatientID = f"MRN-{number.decode()}"
+        if name is None:
+            del dataset.PatientName
+        else:
+            dataset.PatientName = name.decode()
+        assert_same(scrubber, written(dataset))
+
+
+def test_a_private_element_that_goes_for_one_creator_stays_for_another() -> None:
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    for creator in (b"SOMEBODY", b"SIEMENS MR HEADER ", b"SOMEBODY"):
+        extra: Plain = {0x00190010: ("LO", creator), 0x0019100C: ("IS", b"1000")}
+        assert_same(scrubber, part10(extra))
+    kept = scrubber._as_bytes(
+        part10({0x00190010: ("LO", b"SIEMENS MR HEADER "), 0x0019100C: ("IS", b"1000")})
+    )
+    assert 0x0019100C in read_part10(kept.encoded.part10).dataset
+
+
+def test_an_attribute_has_the_way_of_its_own_iod() -> None:
+    scrubber = HeaderScrubber(PROFILES["research-mr"], KEY)
+    for sop_class in (MRImageStorage, CTImageStorage, SecondaryCaptureImageStorage):
+        for signed in (b"\0\0", b"\1\0"):
+            value = sop_class.encode() + b"\0" * (len(sop_class) % 2)
+            extra: Plain = {
+                0x00080016: ("UI", value),
+                0x00280103: ("US", signed),
+                0x00280106: ("US", b"\1\2"),
+                0x00180060: ("DS", b"120 "),
+            }
+            for implicit in (False, True):
+                assert_same(scrubber, part10(extra, implicit=implicit))
 
 
 def test_an_instance_of_another_character_set_is_read_by_its_own() -> None:

@@ -24,6 +24,7 @@ from deid_node.pipeline.deidentify import deidentify
 from deid_node.pipeline.header_only import HeaderScrubber
 from tests.fakes.csa_headers import Drawn
 from tests.fakes.recipe import recipe_of
+from tests.fakes.regions import cleaning, drawn, region_for
 from tests.planted import INSTANCES, mr_instance, planted, planted_part10, written
 
 if TYPE_CHECKING:
@@ -71,6 +72,18 @@ def test_a_defaced_series_and_its_segmentation_are_clean(profile: str) -> None:
         (path, remark) for path, remark in found if remark.severity is not Severity.NOTE
     } == set()
     assert {remark.check for _, remark in found} <= {"kept-words"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_an_instance_whose_pixels_were_cleaned_is_clean(profile: str) -> None:
+    source, _ = drawn("RGB", frames=2)
+    source.BurnedInAnnotation = "YES"
+    scrubber = HeaderScrubber(cleaning(region_for(source), name=profile), OURS)
+
+    found = remarks(scrubber.run(written(source)).encoded.part10)
+
+    assert grave(found) == set()
+    assert Remark("kept-words", "DerivationDescription") in found
 
 
 def test_the_planted_source_fails_nearly_every_check() -> None:
@@ -194,6 +207,10 @@ BROKEN: dict[str, list[tuple[Callable[[Dataset], None], str]]] = {
         ),
     ],
     "dates-remain": [(put("ContentDate", "20240229"), "ContentDate")],
+    "pixels-claim": [
+        (code("113101"), "BurnedInAnnotation"),
+        (both(code("113101"), put("BurnedInAnnotation", "YES")), "BurnedInAnnotation"),
+    ],
     "face-claim": [
         (code("113102"), "RecognizableVisualFeatures"),
         (put("RecognizableVisualFeatures", "NO"), "RecognizableVisualFeatures"),
@@ -207,6 +224,7 @@ BROKEN: dict[str, list[tuple[Callable[[Dataset], None], str]]] = {
     "kept-words": [
         (put("StudyDescription", "head"), "StudyDescription"),
         (put("DerivationDescription", "Face removed by a pixel mask"), "DerivationDescription"),
+        (put("DerivationDescription", "Text removed by a pixel mask"), "DerivationDescription"),
     ],
     "age": [(both(code("113108"), put("PatientAge", "093Y")), "PatientAge")],
     "patient-id": [(put("PatientID", "MRN-77"), "PatientID")],

@@ -12,9 +12,7 @@ from deid_node.errors import ForeignProfileUnreadable
 ACTIONS: Final = frozenset({"ADD", "BLANK", "JITTER", "KEEP", "REMOVE", "REPLACE"})
 _SECTIONS: Final = frozenset({"header", "labels", "filter", "values", "fields"})
 _FORMAT: Final = re.compile(r"format\b(.*)", re.IGNORECASE)
-_PIXELS: Final = (
-    "a profile masks no regions and sorts no instances by pixels; the node looks itself"
-)
+_PIXELS: Final = "filters are not taken over; write the regions that must be black as pixel_regions"
 _SILENT: Final = "deid passes over a line that does not begin with an action in capital letters"
 
 

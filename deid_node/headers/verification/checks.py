@@ -88,6 +88,7 @@ CHECKS: Final = {
     "dates-claim": _check(
         Severity.DOUBT, "(0028,0303) is missing or contradicts the codes of the method"
     ),
+    "pixels-claim": _check(Severity.DOUBT, "113101 is claimed, and (0028,0301) is not NO"),
     "face-claim": _check(Severity.DOUBT, "113102 and (0028,0302) contradict each other"),
     "original-value": _check(
         Severity.DOUBT, "Table E.1-1 replaces or empties it; its value looks like an original"

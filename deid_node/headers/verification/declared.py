@@ -37,8 +37,11 @@ def declared(file: Opened) -> Iterator[Remark]:
         yield Remark("not-declared", "PatientIdentityRemoved")
     yield from _codes(file)
     yield from _dates(file)
-    if file.text(_BURNED_IN).upper() == "YES":
+    burned_in = file.text(_BURNED_IN).upper()
+    if burned_in == "YES":
         yield Remark("burned-in", "BurnedInAnnotation")
+    if "113101" in file.codes and burned_in != "NO":
+        yield Remark("pixels-claim", "BurnedInAnnotation")
     yield from _face(file)
 
 

@@ -8,8 +8,10 @@ from importlib import resources
 from typing import Final
 
 _SHORTEST: Final = 3
-_OF_TOOLS: Final = frozenset({"Software library used to create this instance"})
-"""What highdicom writes as Contribution Description."""
+_OF_TOOLS: Final = frozenset(
+    {"Software library used to create this instance", "Text removed by a pixel mask"}
+)
+"""What highdicom writes as Contribution Description, and this program as Derivation Description."""
 
 
 def is_of_mr(text: str) -> bool:
