@@ -16,7 +16,7 @@ from deid_node.dicom import wire_out
 from deid_node.dicom.series import read_series
 from deid_node.dicom.wire import Unsuited
 from deid_node.dicom.wire_reader import Part10Reader
-from deid_node.headers import codes, level_scrub, plan, quick, scrub, splice, text
+from deid_node.headers import codes, level_scrub, plan, quick, scrub, splice, tally, text
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.headers.second_look import SecondLook
 from deid_node.node import destination, outbox
@@ -71,7 +71,7 @@ AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
     "linkage": (Linker, "link"),
     "quick way": (splice, "quick_way"),
     "quick words": (quick, "_is_one_number"),
-    "declare": (splice, "declare"),
+    "declare": (tally, "declare"),
     "encode an element": (wire_out, "element"),
     "encode a sequence": (wire_out, "sequence"),
     "file meta": (header_only, "file_head"),

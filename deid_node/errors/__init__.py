@@ -1,0 +1,125 @@
+"""Every error this package raises on purpose.
+
+* DeidNodeError
+  + SettingsInvalid          stop      exit 78
+    - ProfileInvalid         stop      exit 78
+    - ForeignProfileUnreadable  stop   exit 78
+    - KeyUnusable            stop      exit 78
+  + WeightsUnusable          stop      exit 69
+  + InstanceRefused          refuse    exit 65
+    - NotDicom               refuse    exit 65    C-STORE 0xC000
+    - UndecodableInstance    refuse    exit 65    C-STORE 0xC000
+    - UnsupportedSOPClass    hold      exit 65    C-STORE 0x0122
+    - SOPClassNotAccepted    hold      exit 65    C-STORE 0x0122
+  + SeriesHeld               hold      exit 65
+    - TooFewSlices           hold      exit 65
+    - UnevenSlices           hold      exit 65
+    - DuplicatePosition      hold      exit 65
+    - DuplicateInstance      hold      exit 65
+    - LateInstances          hold      exit 65
+    - MixedSeries            hold      exit 65
+    - MissingAttribute       hold      exit 65
+    - PixelsUnusable         hold      exit 65
+    - BurnedInAnnotation     hold      exit 65
+    - RegionNotCleaned       hold      exit 65
+    - ImplausibleFaceMask    hold      exit 65
+    - PixelsNotRestored      hold      exit 65
+    - ResidualIdentifier     hold      exit 65
+    - PatientNotInTable      hold      exit 65
+    - InstanceThereAlready   hold      exit 65
+  + DeliveryFailed           retry     exit 75
+    - PeerUnreachable        retry     exit 75
+    - PeerRefusedInstance    hold      exit 65
+  + OutputUnwritable         stop      exit 74
+  + AuditUnusable            retry     exit 74
+  + CrosswalkUnusable        retry     exit 74
+  + SpoolError               stop      exit 74
+    - SpoolFull              retry     exit 75    C-STORE 0xA700
+
+A message may hold counts, units, UIDs of standard classes, tags, keywords, names and
+paths that the settings chose, and pseudonyms. It never holds the value of an element.
+``tests/unit/test_errors.py`` keeps the tree above in step with the classes.
+"""
+
+from deid_node.errors.base import DeidNodeError, Disposition
+from deid_node.errors.edges import (
+    AuditUnusable,
+    CrosswalkUnusable,
+    DeliveryFailed,
+    OutputUnwritable,
+    PeerRefusedInstance,
+    PeerUnreachable,
+    SpoolError,
+    SpoolFull,
+)
+from deid_node.errors.instances import (
+    InstanceRefused,
+    NotDicom,
+    SOPClassNotAccepted,
+    UndecodableInstance,
+    UnsupportedSOPClass,
+)
+from deid_node.errors.series import (
+    BurnedInAnnotation,
+    DuplicateInstance,
+    DuplicatePosition,
+    ImplausibleFaceMask,
+    InstanceThereAlready,
+    LateInstances,
+    MissingAttribute,
+    MixedSeries,
+    PatientNotInTable,
+    PixelsNotRestored,
+    PixelsUnusable,
+    RegionNotCleaned,
+    ResidualIdentifier,
+    SeriesHeld,
+    TooFewSlices,
+    UnevenSlices,
+)
+from deid_node.errors.setup import (
+    ForeignProfileUnreadable,
+    KeyUnusable,
+    ProfileInvalid,
+    SettingsInvalid,
+    WeightsUnusable,
+)
+
+__all__ = [
+    "AuditUnusable",
+    "BurnedInAnnotation",
+    "CrosswalkUnusable",
+    "DeidNodeError",
+    "DeliveryFailed",
+    "Disposition",
+    "DuplicateInstance",
+    "DuplicatePosition",
+    "ForeignProfileUnreadable",
+    "ImplausibleFaceMask",
+    "InstanceRefused",
+    "InstanceThereAlready",
+    "KeyUnusable",
+    "LateInstances",
+    "MissingAttribute",
+    "MixedSeries",
+    "NotDicom",
+    "OutputUnwritable",
+    "PatientNotInTable",
+    "PeerRefusedInstance",
+    "PeerUnreachable",
+    "PixelsNotRestored",
+    "PixelsUnusable",
+    "ProfileInvalid",
+    "RegionNotCleaned",
+    "ResidualIdentifier",
+    "SOPClassNotAccepted",
+    "SeriesHeld",
+    "SettingsInvalid",
+    "SpoolError",
+    "SpoolFull",
+    "TooFewSlices",
+    "UndecodableInstance",
+    "UnevenSlices",
+    "UnsupportedSOPClass",
+    "WeightsUnusable",
+]

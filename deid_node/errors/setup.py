@@ -1,0 +1,37 @@
+"""What the operator set up cannot be used."""
+
+from __future__ import annotations
+
+from deid_node.errors.base import DeidNodeError
+
+
+class SettingsInvalid(DeidNodeError):
+    """A settings file cannot be used."""
+
+    exit_code = 78
+    next_step = "correct the settings file; `deid-node config schema` lists every key"
+
+
+class ProfileInvalid(SettingsInvalid):
+    """A profile file cannot be used."""
+
+    next_step = "correct the profile; `deid-node profile show NAME` prints a valid one"
+
+
+class ForeignProfileUnreadable(SettingsInvalid):
+    """A file to be imported as a profile is not of the format it is taken for."""
+
+    next_step = "name a CTP anonymizer script or a deid recipe, with --format if need be"
+
+
+class KeyUnusable(SettingsInvalid):
+    """The pseudonym key is missing, too short or readable by others."""
+
+    next_step = "create a key with `deid-node init`, and keep it readable by the node alone"
+
+
+class WeightsUnusable(DeidNodeError):
+    """The face model's files are missing, damaged or not what their card says."""
+
+    exit_code = 69
+    next_step = "reinstall the weights, or name another model folder in [face] model"
