@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
-    JPEG2000,
     UID,
-    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
@@ -25,6 +23,7 @@ from pydicom.uid import (
 
 from deid_node.dicom.jpeg_header import frame_header
 from deid_node.dicom.pixel_format import SAMPLES
+from deid_node.dicom.pixels import DECODERS
 from deid_node.errors import PixelsUnusable
 
 if TYPE_CHECKING:
@@ -36,16 +35,6 @@ if TYPE_CHECKING:
 Cells = NDArray[np.unsignedinteger[Any]]
 """Pixel cells as unsigned integers, all allocated bits of them, in the shape of a `PixelFormat`."""
 
-_DECODERS: Final = {
-    JPEGBaseline8Bit: "pillow",
-    JPEGExtended12Bit: "pillow",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
-    JPEG2000Lossless: "pillow",
-    JPEG2000: "pillow",
-}
-"""One decoder for each; GDCM, which ends the process over many a broken stream, for JPEG Lossless
-alone."""
 _JPEG: Final = frozenset(
     {
         JPEGBaseline8Bit,
@@ -165,7 +154,7 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
                 # Pillow turns YCbCr into RGB where Adobe's marker says that it is YCbCr.
                 _ADOBE.sub(rb"\1adobe\2", content),
                 raw=True,
-                decoding_plugin=_DECODERS.get(syntax, ""),
+                decoding_plugin=DECODERS.get(syntax, ""),
                 **options,
             )
     except PixelsUnusable:

@@ -6,17 +6,37 @@ and written uncompressed, which loses nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 from deid_node.errors import PixelsUnusable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom import Dataset
+
+DECODERS: Final = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pillow",
+    JPEG2000: "pillow",
+}
+"""One decoder for each; GDCM, which ends the process over many a broken stream, for JPEG Lossless
+alone."""
 
 Words = np.ndarray[tuple[int, int], np.dtype[np.unsignedinteger[Any]]]
 """(rows, columns) array of pixel cells as unsigned integers, all allocated bits."""
@@ -107,7 +127,8 @@ def pixel_data(words: Words) -> bytes:
 def _decoded(instance: Dataset) -> Words:
     """Decode compressed Pixel Data, without any colour or modality transform."""
     try:
-        values = pixel_array(instance)
+        decoder = DECODERS.get(_transfer_syntax(instance), "")
+        values = pixel_array(instance, decoding_plugin=decoder)
     except Exception:  # noqa: BLE001 - decoders raise many kinds, and their text quotes values
         raise PixelsUnusable(why="compressed Pixel Data cannot be decoded", n_instances=1) from None
     if values.shape != (int(instance.Rows), int(instance.Columns)):

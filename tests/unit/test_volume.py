@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import gdcm
@@ -219,3 +221,40 @@ def test_part10_has_no_preamble_or_meta_of_the_sender() -> None:
     assert encoded.part10[:132] == bytes(128) + b"DICM"
     assert b"NOBODY" not in encoded.part10[:400]
     assert encode(instance) == encoded
+
+
+BROKEN_STREAMS = r"""
+import io, random, sys
+from pydicom import dcmread
+from deid_node.dicom.pixels import pixel_words
+from deid_node.errors import PixelsUnusable
+content = open(sys.argv[1], "rb").read()
+start, chance = content.rindex(b"\xfe\xff\x00\xe0") + 8, random.Random(7)
+held = 0
+for _ in range(200):
+    broken = bytearray(content)
+    for _ in range(8):
+        broken[start + chance.randrange(60)] = chance.randrange(256)
+    try:
+        pixel_words(dcmread(io.BytesIO(bytes(broken))))
+    except PixelsUnusable:
+        held += 1
+print(held)
+"""
+
+
+@pytest.mark.parametrize("syntax", ["JPEG2000Lossless", "JPEGLSLossless"])
+def test_no_broken_stream_ends_the_process(syntax: str, tmp_path: Path) -> None:
+    stored = np.repeat(np.repeat(drawn(np.uint16), 4, axis=1), 4, axis=2)
+    path = written(mr_series(stored), tmp_path)[0]
+    compress(path, syntax)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BROKEN_STREAMS, str(path)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0
+    assert int(done.stdout) > 0
