@@ -70,7 +70,7 @@ def authority_of(decision: Decision, path: tuple[int, ...], profile: Profile) ->
         "unlisted": f"unlisted.standard {profile.unlisted.standard}: neither rules nor table name it",
         "unknown": "the dictionary does not know it",
         "closed": f"a sequence opened by {decision.origin} for another attribute in it",
-        "private": "private: stays by safe_private alone, if its value is a number or known code",
+        "private": "private: stays by safe_private alone, if its value is a number or known code; of a CSA header the numbers",
         "code": "coded entry: it stays if the standard knows the code, with its own meaning",
         "rule": f"rule of {decision.origin}" if decision.origin else "rule",
     }

@@ -11,6 +11,7 @@ from deid_node.config.profile_mistakes import check_profile
 from deid_node.config.profile_schema import sop_class_uid
 from deid_node.dicom.rectangle import Rectangle
 from deid_node.errors import ProfileInvalid
+from deid_node.headers.confidentiality import table
 from deid_node.headers.paths import mask_of, path_mask, path_of
 from deid_node.headers.profile import (
     Option,
@@ -102,6 +103,11 @@ def _load(name_or_path: str | Path, folders: Sequence[Path], children: tuple[Pat
     found = checked.content
     if found is None:
         raise ProfileInvalid(checked.mistakes[0].in_file(path.name))
+    if found.table != table().edition:
+        raise ProfileInvalid(
+            f"{path.name}: edition {found.table!r} of Table E.1-1 is not shipped, "
+            f"{table().edition} is"
+        )
     parent = None
     if found.extends is not None:
         parent = _load(found.extends, (path.parent, *folders), (*children, path))

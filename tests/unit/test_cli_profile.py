@@ -243,7 +243,7 @@ def test_lint_is_silent_about_what_works(
     [
         ("extends: nowhere\n", "the key is there twice"),
         ("options: [clean-pixel-data]\n", "clean"),
-        ("table: 2011a\n", "asks for edition 2011a"),
+        ("table: 2011a\n", "edition '2011a'"),
         ("patients: {method: table, file: none.csv}\n", "none.csv cannot be read"),
         (
             "options: [retain-longitudinal-full-dates, retain-longitudinal-modified-dates]\n",

@@ -136,6 +136,15 @@ def test_no_rule_keeps_a_structure_that_hides_things(tag: int) -> None:
     assert explain(asked, tag, MRImageStorage).action is Action.REMOVE
 
 
+@pytest.mark.parametrize("edition", ["2011a", "''", '"20\\n24e"'])
+def test_a_file_for_another_edition_of_the_table_is_refused(tmp_path: Path, edition: str) -> None:
+    text = GOOD.replace("version: 2", f"version: 2\n    table: {edition}")
+    file(tmp_path, text, "mine")
+
+    with pytest.raises(ProfileInvalid, match=r"^mine\.yaml: edition .* is not shipped, 2024e is$"):
+        load_profile(tmp_path / "mine.yaml")
+
+
 def test_another_edition_of_the_table_is_refused() -> None:
     asked = Profile(name="old", version=1, edition="2011a")
 
