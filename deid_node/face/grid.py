@@ -138,34 +138,62 @@ def extent(
     return ras.min(axis=0), ras.max(axis=0)
 
 
-def sample(volume: Volume, grid: Grid) -> NDArray[np.float32]:
-    """Read the values of a volume on a coarser grid.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shrunk:
+    """A volume smoothed to a resolution and thinned out, from which any grid can be read.
 
-    The volume is first smoothed along each of its axes to the resolution of the grid, then
-    interpolated linearly. The result depends on the voxels, not on their order in memory.
+    Parameters
+    ----------
+    values : (i, j, k) ndarray of float32
+        Values after the modality transform.
+    affine : (4, 4) ndarray of float64
+        Index to LPS, in mm.
+    """
+
+    values: NDArray[np.float32]
+    affine: NDArray[np.float64]
+
+
+def shrink(volume: Volume, spacing_mm: float) -> Shrunk:
+    """Smooth a volume along each of its axes to a resolution, and thin it out.
+
+    The result depends on the voxels, not on their order in memory.
 
     Parameters
     ----------
     volume
         Any orientation, oblique too.
-    grid
-        Where to read.
+    spacing_mm
+        Resolution, in mm.
+    """
+    axes = body_axes(volume.affine)
+    affine = body_affine(volume.affine, volume.stored.shape, axes)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    shape = to_body(volume.stored, axes).shape
+    filters = [_antialias(n, mm, spacing_mm) for n, mm in zip(shape, spacing, strict=True)]
+    small = _shrink(volume, axes, [weights for weights, _, _ in filters])
+    shrunk = affine.copy()
+    shrunk[:3, 3] += affine[:3, :3] @ np.array([first for _, first, _ in filters])
+    shrunk[:3, :3] = affine[:3, :3] * np.array([step for _, _, step in filters])
+    return Shrunk(values=small, affine=shrunk)
+
+
+def read(
+    shrunk: Shrunk, affine: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Interpolate linearly at the points of a grid of any orientation; 0 outside the volume."""
+    return interpolate(shrunk.values, shrunk.affine, affine, shape)
+
+
+def sample(volume: Volume, grid: Grid) -> NDArray[np.float32]:
+    """Read the values of a volume on a coarser grid: `shrink` to its spacing, then `read`.
 
     Returns
     -------
     `grid.shape` ndarray of float32
         Values after the modality transform; 0 outside the field of view.
     """
-    axes = body_axes(volume.affine)
-    affine = body_affine(volume.affine, volume.stored.shape, axes)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    shape = to_body(volume.stored, axes).shape
-    filters = [_antialias(n, mm, grid.spacing_mm) for n, mm in zip(shape, spacing, strict=True)]
-    small = _shrink(volume, axes, [weights for weights, _, _ in filters])
-    shrunk = affine.copy()
-    shrunk[:3, 3] += affine[:3, :3] @ np.array([first for _, first, _ in filters])
-    shrunk[:3, :3] = affine[:3, :3] * np.array([step for _, _, step in filters])
-    return interpolate(small, shrunk, grid.affine, grid.shape)
+    return read(shrink(volume, grid.spacing_mm), grid.affine, grid.shape)
 
 
 def block_means(volume: Volume, factors: NDArray[np.int_]) -> NDArray[np.float32]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
+    from deid_node.face.head_frame import HeadFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +40,21 @@ class FaceEstimate:
     affine : (4, 4) ndarray of float64
         Index (i, j, k, 1) to patient LPS, in mm. The axes of the grid run parallel to
         R→L or L→R, P→A and I→S; which way round is the affine's to say.
+    parts : mapping of str to (3,) ndarray of float64
+        Centres of what was found of the head, in RAS mm; keys of `head_frame.PLACES`.
+    frame
+        Of the head; None if too little of it was found.
+    settled
+        Whether looking again gave the same frame.
     """
 
     face: NDArray[np.float32]
     ears: NDArray[np.float32]
     brain: NDArray[np.float32]
     affine: NDArray[np.float64]
+    parts: Mapping[str, NDArray[np.float64]]
+    frame: HeadFrame | None
+    settled: bool
 
 
 class FaceModel(Protocol):

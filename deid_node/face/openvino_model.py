@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deid_node.errors import WeightsUnusable
+from deid_node.face.looks import View, look
 from deid_node.face.model import FaceEstimate, FaceModel, ModelCard
 from deid_node.face.weights import read_card
-from deid_node.face.windows import see, slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NETWORK = "face.xml"
 PLANS = "plans.json"
-CLASSES = ["background", "face", "ears", "brain"]
+CLASSES = ["background", "face", "ears", "brain", "eyes", "nose", "mouth"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,15 @@ class Plans:
 
     Parameters
     ----------
-    spacing_mm
-        Edge of the voxels of its input, in mm.
-    window
-        Voxels along each edge of its input.
+    view
+        What it sees.
     clip
         Percentiles between which values are clipped before they are standardised.
     mirror_axes
         Axes along which the input is mirrored and the answers averaged.
     """
 
-    spacing_mm: float
-    window: int
+    view: View
     clip: tuple[float, float]
     mirror_axes: tuple[int, ...]
 
@@ -59,25 +56,37 @@ class OpenVinoModel:
     card: ModelCard
     plans: Plans
     logits: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    """From (1, 1, n, n, n) standardised values to (1, 4, n, n, n) logits."""
+    """From (1, 1, n, n, n) standardised values to (1, classes, n, n, n) logits."""
 
     def estimate(self, volume: Volume) -> FaceEstimate:
         """Estimate where face, ears and brain of `volume` are.
 
         The same voxels give the same bytes, in whatever order they lie in memory.
         """
-        values, grid = see(volume, self.plans.spacing_mm, self.plans.window)
-        values = standardise(values, self.plans.clip)
-        _, face, ears, brain = slide(self._predict, values, self.plans.window)
-        return FaceEstimate(face=face, ears=ears, brain=brain, affine=grid.affine)
+        seen = look(self._once, self._mirrored, volume, self.plans.view)
+        return FaceEstimate(
+            face=seen.face,
+            ears=seen.ears,
+            brain=seen.brain,
+            affine=seen.grid.affine,
+            parts=seen.parts,
+            frame=seen.frame,
+            settled=seen.settled,
+        )
 
-    def _predict(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        mirrors: list[tuple[int, ...]] = [(), *((axis,) for axis in self.plans.mirror_axes)]
-        total = np.zeros((len(CLASSES), *values.shape), np.float32)
-        for axes in mirrors:
-            logits = self.logits(np.ascontiguousarray(np.flip(values, axes))[None, None])[0]
-            total += np.flip(softmax(logits), tuple(axis + 1 for axis in axes))
-        total /= np.float32(len(mirrors))
+    def _once(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return softmax(self.logits(standardise(values, self.plans.clip)[None, None])[0])
+
+    def _mirrored(
+        self, values: NDArray[np.float32], once: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Average what was said of the values with what is said of their mirror images."""
+        values = standardise(values, self.plans.clip)
+        total = once.copy()
+        for axis in self.plans.mirror_axes:
+            logits = self.logits(np.ascontiguousarray(np.flip(values, axis))[None, None])[0]
+            total += np.flip(softmax(logits), axis + 1)
+        total /= np.float32(1 + len(self.plans.mirror_axes))
         return total
 
 
@@ -134,8 +143,7 @@ def _read_plans(path: Path) -> Plans:
         own = json.loads(path.read_text(encoding="utf-8"))["deid_node"]
         low, high = own["clip_percentiles"]
         plans = Plans(
-            spacing_mm=float(own["spacing_mm"]),
-            window=int(own["patch"]),
+            view=_read_view(own),
             clip=(float(low), float(high)),
             mirror_axes=tuple(int(axis) for axis in own["mirror_axes"]),
         )
@@ -145,6 +153,17 @@ def _read_plans(path: Path) -> Plans:
     if not known:
         raise WeightsUnusable(f"{path} names other classes than {', '.join(CLASSES)}")
     return plans
+
+
+def _read_view(own: dict[str, Any]) -> View:
+    x, y, z = (float(mm) for mm in own["level_centre"])
+    return View(
+        window=int(own["patch"]),
+        spacing_mm=float(own["spacing_mm"]),
+        level_mm=float(own["level_spacing_mm"]),
+        level_centre=(x, y, z),
+        classes=tuple(own["classes"]),
+    )
 
 
 def _compile(path: Path, *, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:

@@ -7,14 +7,15 @@ adult, T1 and T2, whole faces and faces cut at the nose).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from deid_node.errors import ImplausibleFaceMask
-from deid_node.face.grid import RAS_SIGN, block_means, body_axes, extent, to_body
+from deid_node.face.coverage import check_coverage, measure
+from deid_node.face.grid import block_means, body_axes, to_body
+from deid_node.face.placement import check_placement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +28,6 @@ BORDER = 0.5
 
 BRAIN_ML = (100.0, 2600.0)
 """Brain with its coverings, in ml: from a preterm newborn to well above the largest adult."""
-
-ADULT_BRAIN_ML = 1600.0
-"""Brain with its coverings of an adult, in ml; lengths below scale with its cube root."""
 
 CONTRAST = 2.0
 """Tissue is at least this many times as bright as the darkest tenth of the volume."""
@@ -47,24 +45,6 @@ a face cut at the nose leaves little of it."""
 
 MASK_SHARE = (0.005, 0.6)
 """Mask as a share of the volume [0.11 to 0.29]."""
-
-IN_FRONT_MM = 30.0
-"""The face's centre lies at least this far before the brain's, for an adult, in mm."""
-
-ASIDE_MM = 45.0
-"""The face's centre lies at most this far beside the brain's, for an adult, in mm [1 to 5; heads
-turned by 25 degrees up to 36, by 45 degrees from 49]."""
-
-EAR_ASIDE_MM = 40.0
-"""Ears lie at least this far beside the brain's centre, for an adult, in mm [45 to 59]."""
-
-EAR_MM = np.array([88.0, -8.0, -50.0])
-"""Where an ear's outer part lies from the brain's centre, for an adult, in mm to the side, the
-front and the top; the mean of twelve ears, moved out by 12 mm."""
-
-EAR_ML = 40.0
-"""An ear with the air beside it holds at least this much, for an adult, in ml [101 to 121]; where
-it lies in the field of view and is not found, what was found is no head."""
 
 COVERED = 0.9
 """Share of the surely-face grid voxels of the volume that a mask must hold."""
@@ -90,16 +70,9 @@ EDGE_SHARE = 0.5
 share of that much from the last: it runs through the air to the edge, so they are alike."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Region:
-    """Voxels of one class of the estimate."""
-
-    volume_ml: float
-    centre: NDArray[np.float64]
-    """In RAS mm; NaN where the region is empty."""
-
-
-def judge(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> None:
+def judge(
+    mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume, *, ears: bool = True
+) -> None:
     """Hold a series whose mask cannot be its face.
 
     Parameters
@@ -110,6 +83,8 @@ def judge(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> No
         What the mask was shaped from.
     volume
         The volume both belong to.
+    ears
+        Whether the mask is meant to hold them.
 
     Raises
     ------
@@ -117,16 +92,17 @@ def judge(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> No
         With the first check that failed.
     """
     _finite(estimate, volume)
-    brain, face = _region(estimate.brain, estimate), _region(estimate.face, estimate)
+    brain, face = _volume_ml(estimate.brain, estimate), _volume_ml(estimate.face, estimate)
     _a_head(brain)
     _bright(volume, estimate)
     _a_face(face, brain, estimate)
-    _ears(estimate, brain, volume)
+    frame = check_placement(estimate, volume)
     _size(mask)
     _edges(mask)
     _brain_spared(mask, estimate, volume)
     _face_covered(mask, estimate, volume)
     _open_in_front(mask, volume)
+    check_coverage(measure(mask, volume, frame, estimate.parts), ears=ears)
 
 
 def _finite(estimate: FaceEstimate, volume: Volume) -> None:
@@ -140,33 +116,23 @@ def _finite(estimate: FaceEstimate, volume: Volume) -> None:
         raise ImplausibleFaceMask(why="a rescale slope is zero")
 
 
-def _region(probability: NDArray[np.float32], estimate: FaceEstimate) -> _Region:
-    inside = np.argwhere(probability > BORDER)
+def _volume_ml(probability: NDArray[np.float32], estimate: FaceEstimate) -> float:
     voxel_ml = abs(float(np.linalg.det(estimate.affine[:3, :3]))) / 1000
-    centre = np.full(3, np.nan)
-    if len(inside):
-        lps = estimate.affine[:3, :3] @ inside.mean(axis=0) + estimate.affine[:3, 3]
-        centre = lps * RAS_SIGN
-    return _Region(volume_ml=len(inside) * voxel_ml, centre=centre)
+    return float((probability > BORDER).sum()) * voxel_ml
 
 
-def _a_head(brain: _Region) -> None:
-    if brain.volume_ml == 0:
+def _a_head(brain_ml: float) -> None:
+    if brain_ml == 0:
         raise ImplausibleFaceMask(why="no brain was found, so this may not be a head")
     low, high = BRAIN_ML
-    if not low <= brain.volume_ml <= high:
+    if not low <= brain_ml <= high:
         raise ImplausibleFaceMask(
-            why=f"a brain of {brain.volume_ml:.0f} ml where {low:.0f} to {high:.0f} ml are expected"
+            why=f"a brain of {brain_ml:.0f} ml where {low:.0f} to {high:.0f} ml are expected"
         )
 
 
-def _scale(brain: _Region) -> float:
-    """Length of this head as a share of an adult's."""
-    return float(np.cbrt(brain.volume_ml / ADULT_BRAIN_ML))
-
-
-def _a_face(face: _Region, brain: _Region, estimate: FaceEstimate) -> None:
-    share = face.volume_ml / brain.volume_ml
+def _a_face(face_ml: float, brain_ml: float, estimate: FaceEstimate) -> None:
+    share = face_ml / brain_ml
     low, high = FACE_SHARE
     if not low <= share <= high:
         raise ImplausibleFaceMask(
@@ -176,15 +142,6 @@ def _a_face(face: _Region, brain: _Region, estimate: FaceEstimate) -> None:
     if sure < SURE_SHARE:
         raise ImplausibleFaceMask(
             why=f"only {sure:.0%} of the face is sure where {SURE_SHARE:.0%} are needed"
-        )
-    aside, ahead, _ = (face.centre - brain.centre) / _scale(brain)
-    if ahead < IN_FRONT_MM:
-        raise ImplausibleFaceMask(
-            why=f"the face lies {ahead:.0f} mm before the brain's centre, not {IN_FRONT_MM:.0f} mm"
-        )
-    if abs(aside) > ASIDE_MM:
-        raise ImplausibleFaceMask(
-            why=f"the face lies {abs(aside):.0f} mm beside the brain's centre"
         )
 
 
@@ -202,27 +159,6 @@ def _bright(volume: Volume, estimate: FaceEstimate) -> None:
     tissue = means[tuple(block[inside].T)] > CONTRAST * max(dark, 0.0)
     if tissue.mean() < TISSUE_SHARE:
         raise ImplausibleFaceMask(why="the brain is not brighter than the darkest of the volume")
-
-
-def _ears(estimate: FaceEstimate, brain: _Region, volume: Volume) -> None:
-    """See that ears lie aside, and that none is missing that the field of view holds."""
-    scale = _scale(brain)
-    at = np.argwhere(estimate.ears > BORDER) @ estimate.affine[:3, :3].T + estimate.affine[:3, 3]
-    aside = ((at * RAS_SIGN)[:, 0] - brain.centre[0]) / scale
-    nearest = float(np.percentile(np.abs(aside), 10)) if len(aside) else np.inf
-    if nearest < EAR_ASIDE_MM:
-        raise ImplausibleFaceMask(
-            why=f"ears {nearest:.0f} mm from the head's middle, not {EAR_ASIDE_MM:.0f} mm"
-        )
-    voxel_ml = abs(float(np.linalg.det(estimate.affine[:3, :3]))) / 1000
-    low, high = extent(volume.affine, volume.stored.shape)
-    for side in (-1, 1):
-        expected = brain.centre + EAR_MM * (side, 1, 1) * scale
-        found_ml = float((aside * side > 0).sum()) * voxel_ml / scale**3
-        if found_ml < EAR_ML and ((low <= expected) & (expected <= high)).all():
-            raise ImplausibleFaceMask(
-                why=f"an ear of {found_ml:.0f} ml where at least {EAR_ML:.0f} ml are expected"
-            )
 
 
 def _size(mask: NDArray[np.bool_]) -> None:

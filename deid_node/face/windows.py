@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from deid_node.face.grid import RAS_SIGN, Grid, extent, sample
+from deid_node.face.grid import RAS_SIGN, Grid, Shrunk, extent, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,9 @@ HEAD_SHARE = 0.1
 """Share of the 99th percentile above which a voxel counts as patient, not air."""
 
 
-def see(volume: Volume, spacing_mm: float, window: int) -> tuple[NDArray[np.float32], Grid]:
+def see(
+    volume: Volume, shrunk: Shrunk, spacing_mm: float, window: int
+) -> tuple[NDArray[np.float32], Grid]:
     """Read a volume for a network: the whole field of view, or without its air if too big.
 
     An axis whose field of view fits into one window is centred in it. A longer axis is cut
@@ -40,6 +42,8 @@ def see(volume: Volume, spacing_mm: float, window: int) -> tuple[NDArray[np.floa
     ----------
     volume
         Any orientation.
+    shrunk
+        The same volume at about the resolution of the network.
     spacing_mm
         Edge of the network's voxels, in mm.
     window
@@ -57,7 +61,7 @@ def see(volume: Volume, spacing_mm: float, window: int) -> tuple[NDArray[np.floa
     shape = np.maximum(needed, window)
     corner = (low + high) / 2 - (shape - 1) / 2 * spacing_mm
     grid = _grid(shape, corner, spacing_mm)
-    values = sample(volume, grid)
+    values = read(shrunk, grid.affine, grid.shape)
     if (shape == window).all():
         return values, grid
     first, length = _patient(values, window)

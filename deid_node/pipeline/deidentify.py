@@ -111,7 +111,7 @@ def deidentify(
 
     begin("mask")
     mask = shape_mask(estimate, before, recipe.mask)
-    judge(mask, estimate, before)
+    judge(mask, estimate, before, ears=recipe.mask.ears)
 
     begin("fill")
     seed = recipe.pseudonyms.seed("fill", str(series.instances[0].SeriesInstanceUID))

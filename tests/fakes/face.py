@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deid_node.face.grid import RAS_SIGN, extent
+from deid_node.face.head_frame import PLACES, HeadFrame
 from deid_node.face.model import FaceEstimate, ModelCard
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 HEAD_MM = np.array([76.0, 98.0, 110.0])
 """Half axes of the fake head to the right, the front and the top, in mm."""
+
+GLOBES = np.array([0.0, 76.0, 8.0])
+"""Middle of the globes, in mm to the right, the front and the top of the fake head's middle."""
 
 FIELD_MM = 240.0
 """Field of view in which the head has `HEAD_MM`; a smaller one has a smaller head."""
@@ -57,7 +61,9 @@ class FakeFaceModel:
         affine[:3, 3] = corner * RAS_SIGN
         axes = [(np.arange(n) - (n - 1) / 2) * self.spacing_mm / scale for n in shape]
         x, y, z = np.meshgrid(*axes, indexing="ij")
-        return _head(x, y, z, affine)
+        middle = (low + high) / 2
+        frame = HeadFrame(origin=middle + GLOBES * scale, axes=np.eye(3), scale=scale)
+        return _head(x, y, z, affine, frame)
 
 
 def _head(
@@ -65,6 +71,7 @@ def _head(
     y: NDArray[np.float64],
     z: NDArray[np.float64],
     affine: NDArray[np.float64],
+    frame: HeadFrame,
 ) -> FaceEstimate:
     """Draw the classes; x, y, z are adult mm from the head's middle."""
     brain = _ball(x / 64, (y + 12) / 72, (z - 35) / 58)
@@ -77,6 +84,9 @@ def _head(
         ears=(ears * (1 - brain) * (1 - face)).astype(np.float32),
         brain=brain.astype(np.float32),
         affine=affine,
+        parts={name: frame.to_patient(np.array(place)) for name, place in PLACES.items()},
+        frame=frame,
+        settled=True,
     )
 
 

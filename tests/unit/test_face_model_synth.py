@@ -99,7 +99,7 @@ def test_fields_of_view_are_cut_from_every_side_sooner_or_later() -> None:
     rng = np.random.default_rng(0)
     target = torch.ones(SHAPE, dtype=torch.uint8)
 
-    views = torch.stack([degrade.draw_field_of_view(rng, target) for _ in range(200)])
+    views = torch.stack([degrade.draw_field_of_view(rng, target, np.eye(3)) for _ in range(200)])
 
     corners = [views[:, 0, 14, 16], views[:, -1, 14, 16], views[:, 12, 0, 16], views[:, 12, -1, 16]]
     corners += [views[:, 12, 14, 0], views[:, 12, 14, -1]]
@@ -119,7 +119,7 @@ def test_offsets_of_look_ups_cancel_and_span_the_thickness_of_a_slice() -> None:
 def test_the_head_of_a_child_has_its_chin_where_the_adult_has_the_mouth() -> None:
     point = torch.tensor(FRAME.origin, dtype=torch.float32)[:, None, None, None].clone()
     point[2] -= 60
-    half = shapes.Build(size=1.0, height=0.5, depth=1.0, jaw=1.0, bulge_mm=0.0)
+    half = shapes.Build(height=0.5, depth=1.0, jaw=1.0, bulge_mm=0.0)
 
     moved = shapes.child_warp(point, FRAME, half)
 

@@ -290,7 +290,9 @@ def test_no_slice_falls_off_the_edge_of_the_grid_by_rounding(
     own = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
     own[:3, 3] = (low - spacing_mm * rng.integers(0, 4, 3)) * [-1, -1, 1]
     nothing = np.zeros((9, 9, 9), np.float32)
-    estimate = FaceEstimate(face=nothing, ears=nothing, brain=nothing, affine=own)
+    estimate = FaceEstimate(
+        face=nothing, ears=nothing, brain=nothing, affine=own, parts={}, frame=None, settled=False
+    )
 
     grid = _cover(estimate, volume)
 

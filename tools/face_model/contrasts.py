@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-# right and left share an intensity, as do parts that no sequence tells apart
-_RIGHT = (41, 42, 43, 44, 46, 47, 49, 50, 51, 52, 53, 54, 57, 58, 60, 62, 137, 164, 72)
-_LEFT = (2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 17, 18, 25, 26, 28, 30, 136, 163, 24)
+# right and left share an intensity, and all ventricles, as do parts that no sequence tells apart
+_RIGHT = (41, 42, 43, 44, 46, 47, 49, 50, 51, 52, 53, 54, 57, 58, 60, 62, 137, 164, 72, 5, 14, 15)
+_LEFT = (2, 3, 4, 4, 7, 8, 10, 11, 12, 13, 17, 18, 25, 26, 28, 30, 136, 163, 24, 4, 4, 4)
 LEFT_OF = dict(zip(_RIGHT, _LEFT, strict=True))
-FLUID = (4, 5, 14, 15, 24)
+FLUID = (4, 24)
 WHITE, GREY, EYE, SOFT, MUSCLE, MUCOSA, SKIN = (2, 7, 16, 85), (3, 8), 506, 507, 508, 509, 511
 VEIN, ARTERY, BONE, MARROW, NERVE = 514, 502, 515, 516, 530
 PATCHY = (SOFT, BONE, MARROW)  # fat and muscle share one label, compact and spongy bone nearly

@@ -89,6 +89,8 @@ def spoil(
     (x, y, z) Tensor
         At most 1.
     """
+    if rng.random() < 0.25:
+        image = _beside(rng, source, image, air)
     if rng.random() < 0.2:  # lesions, or metal's void, anywhere in the head
         blobs = smooth_noise(rng, source, image.shape, knots=(6, 18)) > rng.uniform(1.3, 2.0)
         image = torch.where(blobs & ~air, float(rng.uniform(0, 300)), image)
@@ -109,6 +111,44 @@ def spoil(
     return (image / image.max().clamp(min=1e-6)) ** float(np.exp(rng.uniform(-0.5, 0.5)))
 
 
+def _beside(
+    rng: np.random.Generator, source: torch.Generator, image: torch.Tensor, air: torch.Tensor
+) -> torch.Tensor:
+    """Put pads, headphones or a blanket into the air: soft shapes in one part of the sample."""
+    shape = smooth_noise(rng, source, image.shape, knots=(4, 12)) > rng.uniform(0.5, 1.3)
+    box = torch.zeros(image.shape, dtype=torch.bool)
+    sides = []
+    for n in image.shape:
+        first, length = rng.uniform(0, 0.8), rng.uniform(0.15, 0.7)
+        sides.append(slice(int(first * n), int((first + length) * n)))
+    box[tuple(sides)] = True
+    return torch.where(shape & box & air, float(rng.uniform(5, 200)), image)
+
+
+def drop_out(rng: np.random.Generator, image: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """Blot out what lies round braces or a filling, with the bright rim that metal leaves.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of every draw.
+    image : (x, y, z) Tensor
+        Intensities of about 0 to 255.
+    centre : (3,) Tensor
+        Where the metal is, in voxels.
+    """
+    radius, rim = float(rng.uniform(3, 14)), float(rng.uniform(0.5, 2.5))
+    stretch = rng.uniform(0.7, 1.4, 3)
+    away = torch.zeros((1, 1, 1))
+    for axis, n in enumerate(image.shape):
+        line = ((torch.arange(n) - centre[axis]) / float(stretch[axis])) ** 2
+        away = away + line.reshape([-1 if a == axis else 1 for a in range(3)])
+    away = away.sqrt()
+    image = torch.where(away < radius, image * float(rng.uniform(0, 0.2)), image)
+    bright = (away >= radius) & (away < radius + rim) & (rng.random() < 0.5)
+    return torch.where(bright, image * float(rng.uniform(1, 2.5)), image)
+
+
 def _from_middle(rng: np.random.Generator, shape: torch.Size) -> torch.Tensor:
     """Squared distance from a point near the middle, 1 from half the mean edge on."""
     middle = rng.uniform(0.4, 0.6, 3)
@@ -119,7 +159,9 @@ def _from_middle(rng: np.random.Generator, shape: torch.Size) -> torch.Tensor:
     return total.clamp(max=1)
 
 
-def draw_field_of_view(rng: np.random.Generator, target: torch.Tensor) -> torch.Tensor:
+def draw_field_of_view(
+    rng: np.random.Generator, target: torch.Tensor, pose: np.ndarray
+) -> torch.Tensor:
     """Draw which voxels were measured: cuts through neck, face, ears or crown, also oblique.
 
     Parameters
@@ -128,6 +170,8 @@ def draw_field_of_view(rng: np.random.Generator, target: torch.Tensor) -> torch.
         Source of every draw.
     target : (x, y, z) Tensor
         Classes; the cuts are placed relative to their extent.
+    pose : (3, 3) ndarray
+        Rows are the normals of the field of view's planes, in sample axes.
 
     Returns
     -------
@@ -135,7 +179,7 @@ def draw_field_of_view(rng: np.random.Generator, target: torch.Tensor) -> torch.
     """
     keep = torch.ones(target.shape, dtype=torch.bool)
     found = target > 0
-    for axis, (at_low, at_high) in enumerate(((0.15, 0.15), (0.12, 0.2), (0.5, 0.1))):
+    for axis, (at_low, at_high) in enumerate(((0.15, 0.15), (0.12, 0.2), (0.4, 0.1))):
         others = tuple(a for a in range(3) if a != axis)
         where = torch.nonzero(found.any(others[1]).any(others[0])).reshape(-1)
         if len(where) == 0:
@@ -143,18 +187,18 @@ def draw_field_of_view(rng: np.random.Generator, target: torch.Tensor) -> torch.
         first, last = int(where[0]), int(where[-1])
         if rng.random() < at_low:
             depth = rng.uniform(-0.1, 0.5 if axis == 2 else 0.15)
-            keep &= _beyond(rng, target.shape, axis, first + depth * (last - first))
+            keep &= _beyond(rng, target.shape, axis, first + depth * (last - first), pose)
         if rng.random() < at_high:
             depth = rng.uniform(-0.05, 0.22)
-            keep &= ~_beyond(rng, target.shape, axis, last - depth * (last - first))
+            keep &= ~_beyond(rng, target.shape, axis, last - depth * (last - first), pose)
     return keep
 
 
 def _beyond(
-    rng: np.random.Generator, shape: torch.Size, axis: int, position: float
+    rng: np.random.Generator, shape: torch.Size, axis: int, position: float, pose: np.ndarray
 ) -> torch.Tensor:
-    """Half space above `position` along an axis; a third of the cuts is oblique."""
-    tilt = rng.normal(0, 0.15, 3) * (rng.random() < 0.35)
+    """Half space above `position` along an axis; a third of the cuts is more oblique."""
+    tilt = pose[axis] / pose[axis][axis] + rng.normal(0, 0.15, 3) * (rng.random() < 0.35)
     tilt[axis] = 1.0
     height = torch.full((1, 1, 1), -float(position))
     for a in range(3):

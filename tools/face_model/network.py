@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-CLASSES = ("background", "face", "ears", "brain")
+CLASSES = ("background", "face", "ears", "brain", "eyes", "nose", "mouth")
 FEATURES = (8, 16, 32, 64, 128)
 CLIP_PERCENTILES = (0.5, 99.5)
 MIRROR_AXES = (0,)
+LEVEL_CENTRE = (0.0, -30.0, -20.0)  # middle of the level view, in head coordinates
+LEVEL_SPACING = 2.8  # edge of a voxel of the level view of an adult, in mm
 
 
 def architecture() -> dict[str, Any]:
@@ -98,6 +100,8 @@ def plans(*, patch: int, spacing_mm: float) -> dict[str, Any]:
         "configurations": {"3d_fullres": configuration},
         "deid_node": {
             "spacing_mm": spacing_mm,
+            "level_spacing_mm": LEVEL_SPACING,
+            "level_centre": list(LEVEL_CENTRE),
             "patch": patch,
             "classes": list(CLASSES),
             "clip_percentiles": list(CLIP_PERCENTILES),

@@ -18,7 +18,7 @@ import torch
 from face_model import degrade
 from face_model.contrasts import LEFT_OF, draw_intensities
 from face_model.network import CLASSES, CLIP_PERCENTILES
-from face_model.shapes import draw_warp
+from face_model.shapes import draw_view, draw_warp
 from face_model.targets import Frame
 
 if TYPE_CHECKING:
@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 EDGE = 258  # a label map of 256 voxels with a border of air
 LOOK_UPS = 6
+KINDS = len(CLASSES)
+MOUTH = CLASSES.index("mouth")
+LEVEL_SHARE = (
+    0.55  # of the samples; the runtime looks twice at a head, turned level the second time
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelMap:
-    """One head: ``4 * index of the label + target class`` in a byte, and the head's frame."""
+    """One head: `KINDS` times the label's index plus the class, in a byte; and the head's frame."""
 
     codes: torch.Tensor
     frame: Frame
@@ -72,7 +77,7 @@ def load_maps(
     maps = []
     for name, seg in raw.items():
         target = np.asarray(nib.load(targets / name).dataobj).astype(np.uint8)
-        codes = np.pad(index[seg] * len(CLASSES) + target, 1)
+        codes = np.pad(index[seg] * KINDS + target, 1)
         at = frames[name]
         frame = Frame(
             origin=np.array(at["origin"]), axes=np.array(at["axes"]), scale=float(at["scale"])
@@ -130,7 +135,9 @@ class Synth:
         head = self._maps[rng.integers(len(self._maps))]
         thick = degrade.draw_slices(rng, shape, self._spacing)
         edges = tuple((n - 1) * self._spacing for n in shape)
-        points, linear = draw_warp(rng, head.frame, edges)
+        level = rng.random() < LEVEL_SHARE
+        linear, middle, pose = draw_view(rng, head.frame, spacing_mm=self._spacing, level=level)
+        points = draw_warp(rng, head.frame, edges, linear, middle)
         if rng.random() < 0.5:
             points = points.flip(1)
             linear = linear * [-1, 1, 1]
@@ -138,9 +145,13 @@ class Synth:
         if thick.shape != shape:
             image = degrade.resize(image, shape, nearest=rng.random() < 0.2)
             codes = _read(head.codes, degrade.resize(points, shape))
-        target = codes % len(CLASSES)
-        image = degrade.spoil(rng, self._torch, image, air=codes < len(CLASSES))
-        keep = degrade.draw_field_of_view(rng, target)
+        target = codes % KINDS
+        mouth = torch.nonzero(target == MOUTH).float()
+        if len(mouth) and rng.random() < 0.12:
+            image = degrade.drop_out(rng, image, mouth.mean(0))
+        image = degrade.spoil(rng, self._torch, image, air=codes < KINDS)
+        planes = pose if level else np.eye(3)
+        keep = degrade.draw_field_of_view(rng, target, planes)
         image, target = degrade.cut(rng, image, target, keep)
         return standardise(image)[None], target
 
@@ -150,10 +161,10 @@ class Synth:
         """Average several look-ups per voxel; returns the image and the codes at voxel centres."""
         rng = self._rng
         mean, other, spread = torch.from_numpy(draw_intensities(rng, self._table))
-        values = torch.cat([mean.repeat_interleave(4), other.repeat_interleave(4)])
+        values = torch.cat([mean.repeat_interleave(KINDS), other.repeat_interleave(KINDS)])
         centres = degrade.resize(points, thick.shape)
         patch = degrade.smooth_noise(rng, self._torch, thick.shape, knots=(8, 26))
-        shift = (patch > rng.uniform(-0.5, 0.7)) * (4 * len(self._table))
+        shift = (patch > rng.uniform(-0.5, 0.7)) * (KINDS * len(self._table))
         image = torch.zeros(thick.shape)
         for offset in thick.offsets(rng, LOOK_UPS):
             step = torch.tensor(linear @ offset, dtype=torch.float32)
@@ -162,7 +173,7 @@ class Synth:
         codes = _read(volume, centres)
         image = image / LOOK_UPS
         texture = torch.randn(thick.shape, generator=self._torch)
-        return image + spread.repeat_interleave(4)[codes.long()] * texture, codes
+        return image + spread.repeat_interleave(KINDS)[codes.long()] * texture, codes
 
 
 def _read(volume: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

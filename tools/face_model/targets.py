@@ -3,7 +3,8 @@
 Frame of a head: origin midway between the globes; x from globe to globe towards Right, y towards
 Anterior, z up; lengths are divided by the distance of the globes over 63 mm, so that one set of
 figures fits every head. Classes: 0 background, 1 face with the air in front, 2 ears with the air
-beside, 3 everything inside the skull (brain with its CSF: the guard).
+beside, 3 everything inside the skull (brain with its CSF: the guard); and three parts of the face
+that tell where a head is and what was found of it: 4 eyes, 5 nose, 6 mouth, tissue only.
 
 Usage: ``python -m face_model.targets LABEL_FOLDER TARGET_FOLDER``
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ GUARD_MM = 3.0
 MENINGES_MM = 9.0
 PITCH = np.deg2rad(12)  # from chiasm -> globes to about the Frankfurt plane
 PINNA_HEIGHT = -20.0  # where the pinna's centre lies when a head is level
+FACE, EARS, BRAIN_CLASS, EYES, NOSE, MOUTH = 1, 2, 3, 4, 5, 6
 CUT_MM = 3  # a map whose tissue ends this far above its floor was cut there
 
 
@@ -181,9 +184,36 @@ def ear_region(where: np.ndarray, pinna: Pinna, side: int) -> np.ndarray:
     x, y, z = side * where[0], where[1], where[2]
     middle = (pinna.low + pinna.high) / 2
     half = np.maximum((pinna.high - pinna.low) / 2 + 8, [0, 20, 26])
-    inner = max(pinna.low[0] + 3, 64)
+    inner = max(pinna.low[0] - 1, 60)
     oval = ((y - middle[1]) / half[1]) ** 2 + ((z - middle[2]) / half[2]) ** 2 < 1
     return np.asarray(oval & (x > inner) & (x < pinna.high[0] + 14))
+
+
+def find_nose_tip(head: np.ndarray, where: np.ndarray) -> float:
+    """Find the height at which the midline below the eyes reaches farthest forward."""
+    ridge = head & (np.abs(where[0]) < 8) & (where[2] < -12) & (where[2] > -62) & (where[1] > 8)
+    if int(ridge.sum()) < 50:
+        return -38.0
+    y, z = where[1][ridge], where[2][ridge]
+    return float(np.clip(z[y > y.max() - 3].mean(), -50, -25))
+
+
+def parts_of_face(where: np.ndarray, tip: float, chin: float) -> np.ndarray:
+    """Mark the voxels that belong to eyes, nose or mouth, tissue and air alike; 0 elsewhere.
+
+    Parameters
+    ----------
+    where : (3, x, y, z) ndarray
+        Head coordinates.
+    tip, chin : float
+        Heights of the tip of the nose and the chin's underside.
+    """
+    x, y, z = np.abs(where[0]), where[1], where[2]
+    parts = np.zeros(x.shape, np.uint8)
+    parts[(x < 27) & (y > -2) & (np.abs(z - (tip + chin) / 2) < 14)] = MOUTH
+    parts[(x < 18) & (y > 12) & (z > tip - 14) & (z < -10)] = NOSE
+    parts[(x - 31.5) ** 2 + (y + 1) ** 2 + z**2 < 14.5**2] = EYES
+    return parts
 
 
 def inside_skull(labels: np.ndarray) -> np.ndarray:
@@ -207,7 +237,7 @@ def draw(labels: np.ndarray) -> tuple[np.ndarray, Frame, list[Pinna]]:
     Returns
     -------
     target : (x, y, z) ndarray of uint8
-        The four classes.
+        The classes.
     frame : Frame
         Of the head, levelled.
     pinnae : list of Pinna
@@ -229,30 +259,39 @@ def draw(labels: np.ndarray) -> tuple[np.ndarray, Frame, list[Pinna]]:
     floor = int(np.flatnonzero(head.any((0, 1)))[0])
     if floor >= CUT_MM:
         free[:, :, :floor] = False  # nothing was measured there, so there is nothing to find
-    target = np.where(skull, 3, 0).astype(np.uint8)
+    target = np.where(skull, BRAIN_CLASS, 0).astype(np.uint8)
     for side, pinna in zip((-1, 1), pinnae, strict=True):
-        target[ear_region(where, pinna, side) & free] = 2
+        target[ear_region(where, pinna, side) & free] = EARS
     chin = find_chin(head[half], coarse)
-    target[face_region(where[0], where[1], where[2], chin) & free] = 1
+    target[face_region(where[0], where[1], where[2], chin) & free] = FACE
+    parts = parts_of_face(where, find_nose_tip(head[half], coarse), chin)
+    told = (parts > 0) & (target == FACE) & head
+    target[told] = parts[told]
     return target, frame, pinnae
+
+
+def draw_file(path: Path, folder: Path) -> dict[str, object]:
+    """Draw one map's target into a folder; return where the head lies."""
+    picture = nib.as_closest_canonical(nib.load(path))
+    target, frame, pinnae = draw(np.asarray(picture.dataobj).astype(np.int16))
+    nib.save(nib.Nifti1Image(target, picture.affine), folder / path.name)
+    counts = np.bincount(target.ravel(), minlength=MOUTH + 1).tolist()
+    ears = [(p.voxels, p.low.round().tolist(), p.high.round().tolist()) for p in pinnae]
+    print(path.name, round(frame.scale, 3), counts, ears, flush=True)
+    return {
+        "origin": frame.origin.round(1).tolist(),
+        "axes": frame.axes.round(4).tolist(),
+        "scale": round(frame.scale, 3),
+    }
 
 
 def main(source: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    frames = {}
-    for path in sorted(source.glob("*.nii.gz")):
-        picture = nib.as_closest_canonical(nib.load(path))
-        target, frame, pinnae = draw(np.asarray(picture.dataobj).astype(np.int16))
-        frames[path.name] = {
-            "origin": frame.origin.round(1).tolist(),
-            "axes": frame.axes.round(4).tolist(),
-            "scale": round(frame.scale, 3),
-        }
-        nib.save(nib.Nifti1Image(target, picture.affine), folder / path.name)
-        counts = np.bincount(target.ravel(), minlength=4).tolist()
-        ears = [(p.voxels, p.low.round().tolist(), p.high.round().tolist()) for p in pinnae]
-        print(path.name, frames[path.name]["scale"], counts, ears, flush=True)
-    (folder / "frames.json").write_text(json.dumps(frames, indent=1) + "\n")
+    paths = sorted(source.glob("*.nii.gz"))
+    with ProcessPoolExecutor() as workers:
+        frames = list(workers.map(draw_file, paths, [folder] * len(paths)))
+    told = {path.name: frame for path, frame in zip(paths, frames, strict=True)}
+    (folder / "frames.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
 HELD_OUT = ("training_seg_02.nii.gz", "training_seg_18.nii.gz")
 CLASSES = len(network.CLASSES)
-FACE, EARS, BRAIN = 1, 2, 3
-CLASS_WEIGHTS = torch.tensor([1.0, 2.0, 6.0, 1.0])  # unweighted, the ears stay at zero for long
+FACE, EARS, BRAIN, FIRST_PART = 1, 2, 3, 4
+# unweighted, the ears stay at zero for long, and so do eyes, nose and mouth
+CLASS_WEIGHTS = torch.tensor([1.0, 2.0, 6.0, 1.0, 3.0, 3.0, 3.0])
+NARROW_SHARE = 0.6
+PARTS_SHARE = 0.5  # of the Dice loss, what tells eyes, nose and mouth apart from the other face
 LAYOUT = torch.channels_last_3d
+RARER = 3.0  # how much lower the logit of a part begins
 WARM_UP, SAVE_EVERY, REPORT_EVERY, JUDGED = 100, 50, 250, 12
 NEAR, NEAR_WEIGHT = 7, 4.0  # brain within 3 voxels of face or ears counts this much more
 
@@ -94,44 +98,56 @@ class Stream(IterableDataset):  # type: ignore[misc]  # torch is skipped by the 
         draw = synth.Synth(maps, table, spacing_mm=s.spacing_mm, seed=seed)
         widths = np.random.default_rng(seed)
         while True:
-            width = s.narrow if widths.random() < 0.75 else s.patch
+            width = s.narrow if widths.random() < NARROW_SHARE else s.patch
             pairs = [draw((width, s.patch, s.patch)) for _ in range(s.batch)]
             yield torch.stack([p[0] for p in pairs]), torch.stack([p[1] for p in pairs]).long()
 
 
 def dice_and_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Cross entropy plus one minus the mean Dice of the three foreground classes.
+    """Cross entropy plus one minus the mean Dice of face, ears and brain, and of the face's parts.
 
     Ears weigh most, and brain next to face or ears: taking brain for face is the dear mistake.
     """
     share = logits.softmax(1)
     hot = functional.one_hot(target, CLASSES).movedim(-1, 1).float()
+    share, hot = _with_whole_face(share), _with_whole_face(hot)
     both = (share * hot).sum((0, 2, 3, 4))
     either = (share + hot).sum((0, 2, 3, 4))
     dice = (2 * both + 1) / (either + 1)
-    taken = ((target == FACE) | (target == EARS)).float()[:, None]
+    taken = ((target != 0) & (target != BRAIN)).float()[:, None]
     for axis in range(3):
         size = [NEAR if a == axis else 1 for a in range(3)]
         taken = functional.max_pool3d(taken, size, 1, [n // 2 for n in size])
     weight = CLASS_WEIGHTS[target]
     weight = torch.where((target == BRAIN) & (taken[:, 0] > 0), NEAR_WEIGHT * weight, weight)
     entropy = functional.cross_entropy(logits, target, reduction="none")
-    return (entropy * weight).sum() / weight.sum() + 1 - dice[1:].mean()
+    missed = 1 - dice[FACE:FIRST_PART].mean() + PARTS_SHARE * (1 - dice[FIRST_PART:].mean())
+    return (entropy * weight).sum() / weight.sum() + missed
+
+
+def _with_whole_face(share: torch.Tensor) -> torch.Tensor:
+    """Let the second class hold the whole face, its parts too."""
+    whole = share[:, FACE] + share[:, FIRST_PART:].sum(1)
+    return torch.cat([share[:, :FACE], whole[:, None], share[:, EARS:]], 1)
 
 
 def judge(net: nn.Module, samples: list[tuple[torch.Tensor, torch.Tensor]]) -> list[float]:
-    """Dice of face, ears and brain over all held-out samples together."""
+    """Dice of the whole face, ears, brain, eyes, nose and mouth over all held-out samples."""
     net.eval()
     both, either = torch.zeros(CLASSES), torch.zeros(CLASSES)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for image, target in samples:
             found = net(image[None].contiguous(memory_format=LAYOUT)).argmax(1)[0]
             for c in range(CLASSES):
-                a, b = found == c, target == c
+                a, b = (_members(labels, c) for labels in (found, target))
                 both[c] += (a & b).sum()
                 either[c] += a.sum() + b.sum()
     net.train()
     return [float(d) for d in (2 * both / either.clamp(min=1))[1:]]
+
+
+def _members(labels: torch.Tensor, kind: int) -> torch.Tensor:
+    return (labels == FACE) | (labels >= FIRST_PART) if kind == FACE else labels == kind
 
 
 def step(state: State, batch: tuple[torch.Tensor, torch.Tensor], rate: float, keep: float) -> None:
@@ -158,7 +174,7 @@ def load(state: State, path: Path) -> None:
     """Take up a checkpoint, or start from a bare state dict."""
     stored = torch.load(path, weights_only=True)
     if "network" not in stored:
-        state.net.load_state_dict(stored)
+        state.net.load_state_dict(_with_parts(stored, state.net.state_dict()))
         for name, tensor in state.net.state_dict().items():
             state.average[name].copy_(tensor)
         return
@@ -167,6 +183,20 @@ def load(state: State, path: Path) -> None:
     for name, tensor in stored["average"].items():
         state.average[name].copy_(tensor)
     state.iteration, state.seconds = stored["iteration"], stored["seconds"]
+
+
+def _with_parts(
+    stored: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Let a network that knew fewer classes begin with parts that are rarer than the face."""
+    grown = {}
+    for name, tensor in wanted.items():
+        old = stored[name].float()
+        if old.shape != tensor.shape:
+            face = old[FACE : FACE + 1].expand(len(tensor) - len(old), *old.shape[1:])
+            old = torch.cat([old, face - RARER if old.ndim == 1 else face])
+        grown[name] = old
+    return grown
 
 
 def save(state: State, path: Path) -> None:
