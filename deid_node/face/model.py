@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
+    from deid_node.face.shrunk import Shrunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +38,16 @@ class FaceEstimate:
     affine : (4, 4) ndarray of float64
         Index (i, j, k, 1) to patient LPS, in mm. The axes of the grid run parallel to
         R→L or L→R, P→A and I→S; which way round is the affine's to say.
+    seen : Shrunk or None
+        The volume as the model read it, if it did so by `shrink`; whoever has the estimate
+        need not smooth the volume again.
     """
 
     face: NDArray[np.float32]
     ears: NDArray[np.float32]
     brain: NDArray[np.float32]
     affine: NDArray[np.float64]
+    seen: Shrunk | None = None
 
 
 class FaceModel(Protocol):

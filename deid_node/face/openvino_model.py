@@ -14,6 +14,7 @@ import numpy as np
 
 from deid_node.errors import WeightsUnusable
 from deid_node.face.model import FaceEstimate, FaceModel, ModelCard
+from deid_node.face.shrunk import shrink
 from deid_node.face.weights import read_card
 from deid_node.face.windows import see, slide
 
@@ -66,10 +67,11 @@ class OpenVinoModel:
 
         The same voxels give the same bytes, in whatever order they lie in memory.
         """
-        values, grid = see(volume, self.plans.spacing_mm, self.plans.window)
+        shrunk = shrink(volume, self.plans.spacing_mm)
+        values, grid = see(volume, shrunk, self.plans.window)
         values = standardise(values, self.plans.clip)
         _, face, ears, brain = slide(self._predict, values, self.plans.window)
-        return FaceEstimate(face=face, ears=ears, brain=brain, affine=grid.affine)
+        return FaceEstimate(face=face, ears=ears, brain=brain, affine=grid.affine, seen=shrunk)
 
     def _predict(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         mirrors: list[tuple[int, ...]] = [(), *((axis,) for axis in self.plans.mirror_axes)]

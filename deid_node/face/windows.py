@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from deid_node.face.grid import RAS_SIGN, Grid, extent, sample
+from deid_node.face.grid import RAS_SIGN, Grid, extent
+from deid_node.face.shrunk import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
+    from deid_node.face.shrunk import Shrunk
 
 SIGMA = 0.125
 """Width of the weight of a window, in windows; nnU-Net's own choice."""
@@ -30,7 +32,7 @@ HEAD_SHARE = 0.1
 """Share of the 99th percentile above which a voxel counts as patient, not air."""
 
 
-def see(volume: Volume, spacing_mm: float, window: int) -> tuple[NDArray[np.float32], Grid]:
+def see(volume: Volume, shrunk: Shrunk, window: int) -> tuple[NDArray[np.float32], Grid]:
     """Read a volume for a network: the whole field of view, or without its air if too big.
 
     An axis whose field of view fits into one window is centred in it. A longer axis is cut
@@ -40,8 +42,8 @@ def see(volume: Volume, spacing_mm: float, window: int) -> tuple[NDArray[np.floa
     ----------
     volume
         Any orientation.
-    spacing_mm
-        Edge of the network's voxels, in mm.
+    shrunk
+        What `shrink` made of it for the spacing of the network's voxels.
     window
         Voxels along each edge of the network's input.
 
@@ -52,12 +54,13 @@ def see(volume: Volume, spacing_mm: float, window: int) -> tuple[NDArray[np.floa
     grid
         Where they lie.
     """
+    spacing_mm = shrunk.spacing_mm
     low, high = extent(volume.affine, volume.stored.shape)
     needed = np.ceil((high - low) / spacing_mm).astype(int) + 1
     shape = np.maximum(needed, window)
     corner = (low + high) / 2 - (shape - 1) / 2 * spacing_mm
     grid = _grid(shape, corner, spacing_mm)
-    values = sample(volume, grid)
+    values = read(shrunk, grid.affine, grid.shape)
     if (shape == window).all():
         return values, grid
     first, length = _patient(values, window)
