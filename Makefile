@@ -6,7 +6,7 @@ PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools
 SLOW   ?= not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test test-slow check bench bench-headers clean
+.PHONY: help setup peers demo test test-slow check bench bench-face bench-headers clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -41,6 +41,9 @@ check: setup     ## format, lint, types, layers
 
 bench: setup     ## CPU-seconds and memory of each stage
 	$(BIN)/python bench/stages.py
+
+bench-face: setup    ## CPU-seconds and memory of finding the face, on one thread and on two
+	$(BIN)/python bench/face.py
 
 bench-headers: setup peers   ## header de-identification beside its peers: speed and what is left
 	$(BIN)/python bench/headers.py

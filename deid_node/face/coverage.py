@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deid_node.errors import ImplausibleFaceMask
-from deid_node.face.grid import RAS_SIGN, read, shrink
+from deid_node.face.grid import RAS_SIGN
 from deid_node.face.head_frame import FAR, PLACES, SPREADS
+from deid_node.face.shrunk import read, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from deid_node.dicom.volume import Volume
     from deid_node.face.head_frame import HeadFrame
+    from deid_node.face.shrunk import Shrunk
 
 STEP_MM = 3.0
 """Edge of the grid's voxels, in mm of an adult."""
@@ -92,6 +94,7 @@ def measure(
     volume: Volume,
     frame: HeadFrame,
     parts: Mapping[str, NDArray[np.float64]],
+    seen: Shrunk | None = None,
 ) -> Coverage:
     """Measure a mask on the volume it was made for.
 
@@ -106,15 +109,17 @@ def measure(
     parts
         Centres of what the model found, in RAS mm; a part that is missing is looked for where
         the frame has it.
+    seen
+        The volume as the model read it; smoothed anew where it is not given.
     """
     at = _points()
     affine = _affine(frame)
-    tissue = _tissue(volume, affine, at.shape[1:])
-    removed, seen = _look_up(mask, volume, affine, at.shape[1:])
-    tissue &= seen
+    tissue = _tissue(seen or shrink(volume, STEP_MM * frame.scale), affine, at.shape[1:])
+    removed, inside = _look_up(mask, volume, affine, at.shape[1:])
+    tissue &= inside
     features = {}
     for name in FEATURES:
-        share = _ball(at, _middle(name, frame, parts), tissue, removed, seen)
+        share = _ball(at, _middle(name, frame, parts), tissue, removed, inside)
         if share is not None:
             features[name] = share
     mouth = float(_middle("mouth", frame, parts)[2])
@@ -177,11 +182,8 @@ def _affine(frame: HeadFrame) -> NDArray[np.float64]:
     return np.asarray(np.diag([*RAS_SIGN, 1.0]) @ affine)
 
 
-def _tissue(
-    volume: Volume, affine: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    step = float(np.linalg.norm(affine[:3, 0]))
-    values = read(shrink(volume, step), affine, shape)
+def _tissue(seen: Shrunk, affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    values = read(seen, affine, shape)
     return np.asarray(values > TISSUE_SHARE * np.percentile(values, 99))
 
 

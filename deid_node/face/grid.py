@@ -1,4 +1,4 @@
-"""Carry values between a volume's own voxels and a grid parallel to the body's axes.
+"""Lay grids parallel to the body's axes over a volume.
 
 Indices of such a grid grow to the patient's right, front and top (RAS+); its affine still
 maps to LPS. Nothing here knows what the values mean.
@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import ndimage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
@@ -27,20 +25,11 @@ Axes = tuple[tuple[int, int, int], tuple[bool, bool, bool]]
 RAS_SIGN = np.array([-1.0, -1.0, 1.0])
 """Sign of a step to the right, the front and the top in LPS."""
 
-FWHM = 2.355
-"""Full width at half maximum of a Gaussian, in standard deviations."""
-
-OVERSAMPLING = 3.0
-"""Samples per target voxel that are kept before interpolation, so that it blurs little."""
-
-TAIL = 1e-3
-"""Gaussian weights below this share of the greatest one are left out (3.7 sigma)."""
-
 BLOCK = 32
 """Planes that are converted to float at once; bounds the memory."""
 
-STRAIGHT = 1e-3
-"""Slant of a volume across its whole extent, in grid voxels, below which it counts as none."""
+ROUNDING = 1e-6
+"""How far, in voxels, a voxel's place may be off by floating-point arithmetic."""
 
 AFFINE_DECIMALS = 6
 """Affines are rounded to 1e-6 mm, so that every order of the same voxels gives one affine."""
@@ -138,64 +127,6 @@ def extent(
     return ras.min(axis=0), ras.max(axis=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shrunk:
-    """A volume smoothed to a resolution and thinned out, from which any grid can be read.
-
-    Parameters
-    ----------
-    values : (i, j, k) ndarray of float32
-        Values after the modality transform.
-    affine : (4, 4) ndarray of float64
-        Index to LPS, in mm.
-    """
-
-    values: NDArray[np.float32]
-    affine: NDArray[np.float64]
-
-
-def shrink(volume: Volume, spacing_mm: float) -> Shrunk:
-    """Smooth a volume along each of its axes to a resolution, and thin it out.
-
-    The result depends on the voxels, not on their order in memory.
-
-    Parameters
-    ----------
-    volume
-        Any orientation, oblique too.
-    spacing_mm
-        Resolution, in mm.
-    """
-    axes = body_axes(volume.affine)
-    affine = body_affine(volume.affine, volume.stored.shape, axes)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    shape = to_body(volume.stored, axes).shape
-    filters = [_antialias(n, mm, spacing_mm) for n, mm in zip(shape, spacing, strict=True)]
-    small = _shrink(volume, axes, [weights for weights, _, _ in filters])
-    shrunk = affine.copy()
-    shrunk[:3, 3] += affine[:3, :3] @ np.array([first for _, first, _ in filters])
-    shrunk[:3, :3] = affine[:3, :3] * np.array([step for _, _, step in filters])
-    return Shrunk(values=small, affine=shrunk)
-
-
-def read(
-    shrunk: Shrunk, affine: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """Interpolate linearly at the points of a grid of any orientation; 0 outside the volume."""
-    return interpolate(shrunk.values, shrunk.affine, affine, shape)
-
-
-def sample(volume: Volume, grid: Grid) -> NDArray[np.float32]:
-    """Read the values of a volume on a coarser grid: `shrink` to its spacing, then `read`.
-
-    Returns
-    -------
-    `grid.shape` ndarray of float32
-        Values after the modality transform; 0 outside the field of view.
-    """
-    return read(shrink(volume, grid.spacing_mm), grid.affine, grid.shape)
-
-
 def block_means(volume: Volume, factors: NDArray[np.int_]) -> NDArray[np.float32]:
     """Average blocks of voxels: a coarse look at the values, without any orientation.
 
@@ -230,7 +161,7 @@ def interpolate(
     target_affine: NDArray[np.float64],
     target_shape: tuple[int, ...],
 ) -> NDArray[np.float32]:
-    """Interpolate linearly from one grid to another; 0 outside.
+    """Interpolate linearly from one grid to another, or copy if they share a lattice; 0 outside.
 
     Parameters
     ----------
@@ -240,129 +171,30 @@ def interpolate(
         Target index to LPS in mm, and its shape.
     """
     to_source = np.linalg.inv(affine) @ target_affine
+    steps, first = np.rint(np.diag(to_source)[:3]), np.rint(to_source[:3, 3])
+    lattice = np.column_stack([np.diag(steps), first])
+    if (np.abs(steps) == 1).all() and np.abs(to_source[:3] - lattice).max() < ROUNDING:
+        return _copy(array, steps.astype(int), first.astype(int), target_shape)
     out: NDArray[np.float32] = ndimage.affine_transform(
         array, to_source[:3, :3], to_source[:3, 3], output_shape=target_shape, order=1
     )
     return out
 
 
-def _shrink(volume: Volume, axes: Axes, weights: Sequence[sparse.csr_array]) -> NDArray[np.float32]:
-    """Apply one matrix along each axis.
-
-    The matrices are sparse: a dense product would be handed to a threaded library, whose
-    threads wait actively and cost a busy machine several times the work itself.
-    """
-    along_x, along_y, along_z = weights
-    n, m, k = (w.shape[0] for w in weights)
-    small = np.zeros((n, k * m), np.float32)
-    for start, block in _blocks(volume, axes):
-        thin = np.empty((len(block), k, m), np.float32)
-        for plane, smaller in zip(block, thin, strict=True):
-            smaller[:] = along_z @ np.ascontiguousarray((along_y @ plane).T)
-        small += along_x[:, start : start + len(block)] @ thin.reshape(len(block), k * m)
-    return np.ascontiguousarray(small.reshape(n, k, m).transpose(0, 2, 1))
-
-
-def on_voxels(
-    array: NDArray[np.float32], grid: Grid, volume: Volume
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Interpolate linearly from a grid to the voxels of a volume, some planes at a time.
-
-    Parameters
-    ----------
-    array, grid
-        Values on the grid, and where they lie.
-    volume
-        Any orientation.
-
-    Yields
-    ------
-    first : int
-        Number of the first plane of the block, in the order of `to_body`.
-    block : (planes, j, k) ndarray of float32
-        Values at the voxels of these planes; 0 outside the grid.
-    """
-    axes = body_axes(volume.affine)
-    shape = to_body(volume.stored, axes).shape
-    affine = body_affine(volume.affine, volume.stored.shape, axes)
-    to_grid = np.linalg.inv(grid.affine) @ affine
-    slanted = to_grid[:3, :3] - np.diag(np.diag(to_grid[:3, :3]))
-    if float(np.max(np.abs(slanted) @ np.array(shape))) < STRAIGHT:
-        yield from _straight(array, to_grid, shape)
-        return
-    for start in range(0, shape[0], BLOCK):
-        planes = min(BLOCK, shape[0] - start)
-        shifted = to_grid.copy()
-        shifted[:3, 3] += to_grid[:3, 0] * start
-        yield start, interpolate(array, np.eye(4), shifted, (planes, *shape[1:]))
-
-
-def _straight(
-    array: NDArray[np.float32], to_grid: NDArray[np.float64], shape: tuple[int, ...]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Interpolate axis by axis, which is much cheaper where the axes run parallel."""
-    along = [
-        _linear(n, float(to_grid[a, a]), float(to_grid[a, 3]), array.shape[a])
-        for a, n in enumerate(shape)
-    ]
-    flat = array.reshape(array.shape[0], -1)
-    for start in range(0, shape[0], BLOCK):
-        thick = (along[0][start : start + BLOCK] @ flat).reshape(-1, *array.shape[1:])
-        block = np.empty((len(thick), *shape[1:]), np.float32)
-        for plane, larger in zip(thick, block, strict=True):
-            larger[:] = (along[2] @ np.ascontiguousarray((along[1] @ plane).T)).T
-        yield start, block
-
-
-def _linear(n: int, step: float, first: float, length: int) -> sparse.csr_array:
-    """Make the matrix that interpolates `n` samples from `length`; rows outside are zero."""
-    at = first + step * np.arange(n)
-    below = np.clip(np.floor(at).astype(int), 0, max(length - 2, 0))
-    part = at - below
-    inside = (at >= 0) & (at <= length - 1)
-    rows = np.concatenate([np.arange(n)[inside]] * 2)
-    above = np.minimum(below + 1, length - 1)
-    columns = np.concatenate([below[inside], above[inside]])
-    weights = np.concatenate([1 - part[inside], part[inside]]).astype(np.float32)
-    return sparse.csr_array((weights, (rows, columns)), shape=(n, length))
-
-
-def _blocks(volume: Volume, axes: Axes) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the values some planes at a time, in body order."""
-    stored = to_body(volume.stored, axes)
-    slope = to_body(volume.slope.astype(np.float32)[:, None, None], axes)
-    intercept = to_body(volume.intercept.astype(np.float32)[:, None, None], axes)
-    slope, intercept = (
-        np.broadcast_to(slope, stored.shape),
-        np.broadcast_to(intercept, stored.shape),
-    )
-    for start in range(0, len(stored), BLOCK):
-        planes = slice(start, start + BLOCK)
-        block = stored[planes].astype(np.float32, order="C")
-        block *= slope[planes]
-        block += intercept[planes]
-        yield start, block
-
-
-def _antialias(
-    n: int, spacing_mm: float, target_mm: float
-) -> tuple[sparse.csr_array, float, float]:
-    """Smooth and thin out one axis.
-
-    Returns
-    -------
-    weights : (kept, n) sparse array of float32
-        Gaussian weights; each row sums to 1.
-    first, step : float
-        Index of the first kept sample, and distance to the next one, in voxels.
-    """
-    step = max(1, int(target_mm / spacing_mm / OVERSAMPLING))
-    kept = (n - 1) // step + 1
-    first = (n - 1 - (kept - 1) * step) / 2
-    sigma = np.sqrt(max(0.0, target_mm**2 - spacing_mm**2)) / FWHM / spacing_mm
-    centres = first + step * np.arange(kept)
-    away = np.arange(n)[None, :] - centres[:, None]
-    weights = np.exp(-0.5 * (away / max(float(sigma), 1e-3)) ** 2)
-    weights[weights < TAIL] = 0.0
-    weights /= weights.sum(axis=1, keepdims=True)
-    return sparse.csr_array(weights.astype(np.float32)), float(first), float(step)
+def _copy(
+    array: NDArray[np.float32],
+    steps: NDArray[np.int_],
+    first: NDArray[np.int_],
+    target_shape: tuple[int, ...],
+) -> NDArray[np.float32]:
+    """Move values between grids of one lattice: voxel `i` is source voxel `first + steps * i`."""
+    target, source = [], []
+    for n, length, step, start in zip(target_shape, array.shape, steps, first, strict=True):
+        # target voxels whose source lies between 0 and length - 1
+        ends = sorted((-start * step, (length - 1 - start) * step))
+        low, high = max(0, ends[0]), max(0, min(n, ends[1] + 1))
+        target.append(slice(low, max(low, high)))
+        source.append(start + step * np.arange(low, max(low, high)))
+    out = np.zeros(target_shape, array.dtype)
+    out[tuple(target)] = array[np.ix_(*source)]
+    return out

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deid_node.face.grid import RAS_SIGN, Grid, interpolate, read, shrink
+from deid_node.face.grid import RAS_SIGN, Grid, interpolate
 from deid_node.face.head_frame import apart, find_parts, fit
+from deid_node.face.shrunk import read, shrink
 from deid_node.face.windows import see, slide
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
-    from deid_node.face.grid import Shrunk
     from deid_node.face.head_frame import HeadFrame
+    from deid_node.face.shrunk import Shrunk
 
 MOST_LOOKS = 4
 """Level looks at one head; most need one or two."""
@@ -76,6 +77,8 @@ class Seen:
         Of the head; None if too little of it was found.
     settled
         Whether two looks in a row gave the same frame.
+    shrunk
+        What was read.
     """
 
     face: NDArray[np.float32]
@@ -85,6 +88,7 @@ class Seen:
     parts: dict[str, NDArray[np.float64]]
     frame: HeadFrame | None
     settled: bool
+    shrunk: Shrunk
 
 
 def look(
@@ -114,7 +118,14 @@ def look(
     if frame is None:
         face, ears, brain = _regions(first, view)
         return Seen(
-            face=face, ears=ears, brain=brain, grid=grid, parts=parts, frame=None, settled=False
+            face=face,
+            ears=ears,
+            brain=brain,
+            grid=grid,
+            parts=parts,
+            frame=None,
+            settled=False,
+            shrunk=shrunk,
         )
     settled = False
     affine, level = _turned(shrunk, frame, view)
@@ -133,7 +144,14 @@ def look(
     )
     parts = _parts(probability, affine, view)
     return Seen(
-        face=face, ears=ears, brain=brain, grid=grid, parts=parts, frame=frame, settled=settled
+        face=face,
+        ears=ears,
+        brain=brain,
+        grid=grid,
+        parts=parts,
+        frame=frame,
+        settled=settled,
+        shrunk=shrunk,
     )
 
 

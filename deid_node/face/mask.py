@@ -13,18 +13,9 @@ import numpy as np
 from scipy import ndimage
 
 from deid_node.errors import SettingsInvalid
-from deid_node.face.grid import (
-    RAS_SIGN,
-    Grid,
-    body_axes,
-    extent,
-    from_body,
-    interpolate,
-    on_voxels,
-    sample,
-    to_body,
-)
+from deid_node.face.grid import RAS_SIGN, ROUNDING, Grid, extent, interpolate
 from deid_node.face.region import (
+    around,
     beside,
     distance_inside,
     floating,
@@ -34,6 +25,8 @@ from deid_node.face.region import (
     outward,
     through_air,
 )
+from deid_node.face.shrunk import read, shrink
+from deid_node.face.voxels import positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,12 +37,16 @@ if TYPE_CHECKING:
 TISSUE_SHARE = 0.1
 """Share of the 99th percentile above which a value, smoothed to the grid, is tissue."""
 
+COARSEST = 1.7
+"""What was read at up to this many voxels of the grid still tells tissue from air on it."""
+
 SPECK_SHARE = 0.1
 """A piece of face smaller than this share of the largest piece is a mistake of the model."""
 
 
-ROUNDING = 1e-6
-"""How far, in voxels, a voxel's place may be off by floating-point arithmetic."""
+REACH = 4
+"""Grid voxels beyond which only the sign of a distance matters: a voxel of the volume is masked
+by the signs at the grid voxels round it, or, where those differ, by distances below 3.5."""
 
 LEAST_GUARD_MM = 1.0
 """Where the brain ends is known to about a quarter of a grid voxel, in mm."""
@@ -117,22 +114,34 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
         interpolate(array, estimate.affine, grid.affine, grid.shape)
         for array in (estimate.face, estimate.ears, estimate.brain)
     )
-    reserve = -distance_inside(largest(brain, share=1.0), grid.spacing_mm) - policy.brain_guard_mm
     nearest = _nearest_seen(volume, grid)
-    tissue = _tissue(volume, grid)[nearest]
+    tissue = _tissue(estimate, volume, grid).ravel()[nearest]
     removal = in_front(largest(face, share=SPECK_SHARE))
     if policy.ears:
         removal = np.maximum(removal, outward(beside(ears, brain), brain))
     centre = middle(brain)
-    removal = through_air(removal, tissue, centre)[nearest]
-    level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
+    removal = through_air(removal, tissue, centre).ravel()[nearest]
+    reserve, level = _reserve(brain, grid, policy), _level(removal, grid, policy)
     lost = floating(tissue, (level > 0) & (reserve > 0), brain)
     if lost.any():
         # only what floats is carried to the front: ears are not
         removal = np.maximum(removal, in_front(lost.astype(np.float32)))
-        removal = through_air(removal, tissue, centre)[nearest]
-        level = distance_inside(removal, grid.spacing_mm) + policy.margin_mm
-    return _on_volume(np.minimum(level, reserve), grid, volume)
+        removal = through_air(removal, tissue, centre).ravel()[nearest]
+        level = _level(removal, grid, policy)
+    return positive(np.minimum(level, reserve), grid, volume)
+
+
+def _level(removal: NDArray[np.float32], grid: Grid, policy: MaskPolicy) -> NDArray[np.float32]:
+    """Give how deep a place lies in what is to be removed with its margin, in mm."""
+    reach_mm = policy.margin_mm + REACH * grid.spacing_mm
+    return distance_inside(removal, grid.spacing_mm, reach_mm=reach_mm) + policy.margin_mm
+
+
+def _reserve(brain: NDArray[np.float32], grid: Grid, policy: MaskPolicy) -> NDArray[np.float32]:
+    """Give how far a place lies outside the guarded brain, in mm."""
+    reach_mm = policy.brain_guard_mm + REACH * grid.spacing_mm
+    whole = largest(brain, share=1.0)
+    return -distance_inside(whole, grid.spacing_mm, reach_mm=reach_mm) - policy.brain_guard_mm
 
 
 def _cover(estimate: FaceEstimate, volume: Volume) -> Grid:
@@ -150,7 +159,7 @@ def _cover(estimate: FaceEstimate, volume: Volume) -> Grid:
     return Grid(shape=(i, j, k), origin=origin, spacing_mm=spacing)
 
 
-def _nearest_seen(volume: Volume, grid: Grid) -> tuple[NDArray[np.int32], ...]:
+def _nearest_seen(volume: Volume, grid: Grid) -> NDArray[np.intp]:
     """Find, for every voxel of the grid, the nearest one that the volume fully shows.
 
     What lies outside the field of view is unknown, not air: were it read as air, a region
@@ -158,8 +167,8 @@ def _nearest_seen(volume: Volume, grid: Grid) -> tuple[NDArray[np.int32], ...]:
 
     Returns
     -------
-    tuple of three `grid.shape` ndarray of int
-        Indices into the grid; those of the voxel itself where it is shown.
+    `grid.shape` ndarray of int
+        Indices into the grid laid out flat; that of the voxel itself where it is shown.
     """
     to_voxel = np.linalg.inv(volume.affine) @ grid.affine
     seen = np.ones(grid.shape, bool)
@@ -172,20 +181,22 @@ def _nearest_seen(volume: Volume, grid: Grid) -> tuple[NDArray[np.int32], ...]:
         # a value of the grid is the mean of a cell, which must lie inside as a whole
         rim = min(max(0.0, (grid.spacing_mm / mm - 1) / 2), (n - 1) / 2)
         seen &= (at >= rim - ROUNDING) & (at <= n - 1 - rim + ROUNDING)
+    own = np.arange(seen.size).reshape(grid.shape)
     if not seen.any():
-        return tuple(np.indices(grid.shape, np.int32))
+        return own
+    box = around(seen, 0)
+    if seen[box].all():
+        limits = [(each.start, each.stop - 1) for each in box]
+        lines = [np.clip(np.arange(n), *ends) for n, ends in zip(grid.shape, limits, strict=True)]
+        return own[np.ix_(*lines)]
     indices = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
-    return tuple(indices)
+    return np.asarray(np.ravel_multi_index(tuple(indices), grid.shape))
 
 
-def _tissue(volume: Volume, grid: Grid) -> NDArray[np.bool_]:
-    values = sample(volume, grid)
+def _tissue(estimate: FaceEstimate, volume: Volume, grid: Grid) -> NDArray[np.bool_]:
+    """Tell tissue from air by brightness, from what the model read if it fits the grid."""
+    seen = estimate.seen
+    if seen is None or not COARSEST * grid.spacing_mm >= seen.spacing_mm:
+        seen = shrink(volume, grid.spacing_mm)
+    values = read(seen, grid.affine, grid.shape)
     return np.asarray(values > TISSUE_SHARE * np.percentile(values, 99))
-
-
-def _on_volume(level: NDArray[np.float32], grid: Grid, volume: Volume) -> NDArray[np.bool_]:
-    axes = body_axes(volume.affine)
-    mask = np.zeros(to_body(volume.stored, axes).shape, bool)
-    for first, block in on_voxels(level, grid, volume):
-        mask[first : first + len(block)] = block > 0
-    return np.ascontiguousarray(from_body(mask, axes))

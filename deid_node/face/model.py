@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from deid_node.dicom.volume import Volume
     from deid_node.face.head_frame import HeadFrame
+    from deid_node.face.shrunk import Shrunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,9 @@ class FaceEstimate:
         Of the head; None if too little of it was found.
     settled
         Whether looking again gave the same frame.
+    seen : Shrunk or None
+        The volume as the model read it, if it did so by `shrink`; whoever has the estimate
+        need not smooth the volume again.
     """
 
     face: NDArray[np.float32]
@@ -55,6 +59,7 @@ class FaceEstimate:
     parts: Mapping[str, NDArray[np.float64]]
     frame: HeadFrame | None
     settled: bool
+    seen: Shrunk | None = None
 
 
 class FaceModel(Protocol):

@@ -72,6 +72,7 @@ class OpenVinoModel:
             parts=seen.parts,
             frame=seen.frame,
             settled=seen.settled,
+            seen=seen.shrunk,
         )
 
     def _once(self, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -102,7 +102,7 @@ def judge(
     _brain_spared(mask, estimate, volume)
     _face_covered(mask, estimate, volume)
     _open_in_front(mask, volume)
-    check_coverage(measure(mask, volume, frame, estimate.parts), ears=ears)
+    check_coverage(measure(mask, volume, frame, estimate.parts, estimate.seen), ears=ears)
 
 
 def _finite(estimate: FaceEstimate, volume: Volume) -> None:

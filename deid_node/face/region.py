@@ -21,6 +21,9 @@ SMOOTHING = 0.6
 """Gaussian smoothing of distances, in voxels: takes the steps of the grid out of the surface
 (error 0.15 instead of 0.3 voxels) and shrinks a ball of radius 4 voxels by 0.1 voxels."""
 
+EDGE = 3
+"""Voxels at the edge of a box that its slopes and the smoothing of distances make uncertain."""
+
 FAR_MM = 1000.0
 """Distance that stands for "nowhere near", where a region is empty or fills the grid."""
 
@@ -48,7 +51,9 @@ def largest(probability: NDArray[np.float32], *, share: float) -> NDArray[np.flo
     return np.where(small[labels], np.minimum(probability, 0.0), probability)
 
 
-def distance_inside(probability: NDArray[np.float32], spacing_mm: float) -> NDArray[np.float32]:
+def distance_inside(
+    probability: NDArray[np.float32], spacing_mm: float, *, reach_mm: float = FAR_MM
+) -> NDArray[np.float32]:
     """Give the signed distance to the border of a region.
 
     The border is placed between voxels by the slope of the probability, and the distance is
@@ -60,22 +65,48 @@ def distance_inside(probability: NDArray[np.float32], spacing_mm: float) -> NDAr
         0 to 1.
     spacing_mm
         Edge of a voxel, in mm.
+    reach_mm
+        How far outside the region distances matter, in mm; less is cheaper.
 
     Returns
     -------
     (i, j, k) ndarray of float32
-        In mm, positive inside; plus or minus `FAR_MM` where there is no border.
+        In mm, positive inside. Further outside than `reach_mm` it may be any value below minus
+        that; plus or minus `FAR_MM` where there is no border.
     """
     inside = probability > BORDER
     if inside.all() or not inside.any():
         return np.where(inside, np.float32(FAR_MM), np.float32(-FAR_MM))
+    out = np.full(probability.shape, np.float32(-FAR_MM))
+    near = around(inside, int(np.ceil(reach_mm / spacing_mm)) + EDGE)
+    out[near] = _distance(probability[near], inside[near], spacing_mm)
+    return out
+
+
+def around(region: NDArray[np.bool_], voxels: int) -> tuple[slice, ...]:
+    """Give the box that holds a region and this many voxels on every side, within the grid."""
+    box = []
+    for axis in range(region.ndim):
+        others = tuple(a for a in range(region.ndim) if a != axis)
+        where = np.flatnonzero(region.any(axis=others))
+        box.append(slice(max(0, int(where[0]) - voxels), int(where[-1]) + 1 + voxels))
+    return tuple(box)
+
+
+def _distance(
+    probability: NDArray[np.float32], inside: NDArray[np.bool_], spacing_mm: float
+) -> NDArray[np.float32]:
     slopes = np.gradient(probability, spacing_mm)
     steepness = np.sqrt(sum(slope**2 for slope in slopes))
     # how far the border lies from the middle of a voxel next to it
     offset = np.abs(probability - BORDER) / np.maximum(steepness, BORDER / spacing_mm / 4)
     offset = np.minimum(offset, spacing_mm / 2)
-    deep, away = _beyond(inside, offset, spacing_mm), _beyond(~inside, offset, spacing_mm)
-    smooth: NDArray[np.float32] = ndimage.gaussian_filter(np.where(inside, deep, -away), SMOOTHING)
+    distance = -_beyond(~inside, offset, spacing_mm)
+    # the nearest voxel outside a region touches the box of the region
+    box = around(inside, 1)
+    deep = _beyond(inside[box], offset[box], spacing_mm)
+    np.copyto(distance[box], deep, where=inside[box])
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(distance, SMOOTHING)
     return smooth
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from deid_node.face.grid import RAS_SIGN, Grid, Shrunk, extent, read
+from deid_node.face.grid import RAS_SIGN, Grid, extent
+from deid_node.face.shrunk import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
+    from deid_node.face.shrunk import Shrunk
 
 SIGMA = 0.125
 """Width of the weight of a window, in windows; nnU-Net's own choice."""
@@ -56,6 +58,7 @@ def see(
     grid
         Where they lie.
     """
+    spacing_mm = shrunk.spacing_mm
     low, high = extent(volume.affine, volume.stored.shape)
     needed = np.ceil((high - low) / spacing_mm).astype(int) + 1
     shape = np.maximum(needed, window)

@@ -106,12 +106,7 @@ def deidentify(
     words = [pixel_words(each) for each in series.instances]
     before = stack(series, words)
 
-    begin("estimate")
-    estimate = recipe.model.estimate(before)
-
-    begin("mask")
-    mask = shape_mask(estimate, before, recipe.mask)
-    judge(mask, estimate, before, ears=recipe.mask.ears)
+    mask = _face_mask(before, recipe, begin)
 
     begin("fill")
     seed = recipe.pseudonyms.seed("fill", str(series.instances[0].SeriesInstanceUID))
@@ -139,6 +134,17 @@ def deidentify(
             for source, each in zip(series.instances, scrubs, strict=True)
         ),
     )
+
+
+def _face_mask(volume: Volume, recipe: Recipe, begin: Callable[[str], None]) -> NDArray[np.bool_]:
+    """Find the voxels to remove, and let go of what the model saw."""
+    begin("estimate")
+    estimate = recipe.model.estimate(volume)
+
+    begin("mask")
+    mask = shape_mask(estimate, volume, recipe.mask)
+    judge(mask, estimate, volume, ears=recipe.mask.ears)
+    return mask
 
 
 def _record(

@@ -78,6 +78,13 @@ def volume_of(
     return replace(volume, **changes)  # type: ignore[arg-type]
 
 
+def ramp(affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Give values that tell where they are: linear in LPS, 1000 at its origin."""
+    index = np.indices(shape).reshape(3, -1)
+    lps = affine[:3, :3] @ index + affine[:3, 3:]
+    return np.asarray(1000 + 2 * lps[0] + 3 * lps[1] - lps[2]).reshape(shape)
+
+
 def every_order(volume: Volume) -> Iterator[tuple[Volume, tuple[int, ...], tuple[int, ...]]]:
     """Give a volume without rescaling in all 48 orders of its voxels, and what was done.
 

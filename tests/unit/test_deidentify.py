@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+import weakref
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import highdicom as hd
@@ -26,6 +27,7 @@ from deid_node.errors import (
     SOPClassNotAccepted,
 )
 from deid_node.face.fill import Fill
+from deid_node.face.shrunk import shrink
 from deid_node.headers.confidentiality import Option
 from deid_node.headers.paths import PathMask
 from deid_node.headers.profile import Action, Rule
@@ -61,6 +63,32 @@ def series() -> Series:
 @pytest.fixture(scope="module")
 def result(series: Series) -> DeidentifiedSeries:
     return deidentify(series, recipe_of())
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedModel(FakeFaceModel):
+    """Remembers its estimates, but does not keep them."""
+
+    made: list[weakref.ref[np.ndarray]] = field(default_factory=list)
+
+    def estimate(self, volume: Volume) -> FaceEstimate:
+        estimate = replace(super().estimate(volume), seen=shrink(volume, self.spacing_mm))
+        assert estimate.seen is not None
+        self.made.append(weakref.ref(estimate.seen.values))
+        return estimate
+
+
+def test_what_the_model_saw_is_let_go_before_the_voxels_are_filled(series: Series) -> None:
+    model = WatchedModel()
+    held: dict[str, bool] = {}
+
+    def observe(stage: str) -> None:
+        held[stage] = any(made() is not None for made in model.made)
+
+    deidentify(series, replace(recipe_of(), model=model), observe=observe)
+
+    assert held["mask"]
+    assert not held["fill"]
 
 
 def test_voxels_outside_the_mask_are_bit_identical(

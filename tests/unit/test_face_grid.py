@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from deid_node.face.grid import (
-    BLOCK,
-    Grid,
     block_means,
     body_affine,
     body_axes,
     extent,
     from_body,
     interpolate,
-    on_voxels,
-    sample,
     to_body,
 )
-from tests.fakes.head import every_order, head_volume, rotation, volume_of
-
-GRID = Grid(shape=(50, 56, 50), origin=np.array([98.0, 110.0, -98.0]), spacing_mm=4.0)
-
-
-def ramp(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Give values that tell where they are: linear in LPS."""
-    index = np.indices(shape).reshape(3, -1)
-    lps = affine[:3, :3] @ index + affine[:3, 3:]
-    return np.asarray(1000 + 2 * lps[0] + 3 * lps[1] - lps[2]).reshape(shape)
+from tests.fakes.head import every_order, head_volume, ramp, rotation, volume_of
 
 
 def test_body_order_grows_to_right_front_and_top() -> None:
@@ -64,112 +49,6 @@ def test_body_affine_leads_to_the_same_places() -> None:
         affine = body_affine(turned.affine, turned.stored.shape, axes)
         body = to_body(here, axes)
         np.testing.assert_allclose(ramp(affine, body.shape), body, atol=1e-3)
-
-
-@pytest.mark.parametrize("turn", [rotation(), rotation(25, 10)], ids=["straight", "oblique"])
-def test_a_ramp_is_sampled_where_the_affine_puts_it(turn: np.ndarray) -> None:
-    volume = head_volume(turn=turn)
-    volume = replace(volume, stored=np.rint(ramp(volume.affine, volume.stored.shape)).astype(int))
-
-    values = sample(volume, GRID)
-
-    expected = ramp(GRID.affine, GRID.shape)
-    middle = (slice(15, 35),) * 3
-    np.testing.assert_allclose(values[middle], expected[middle], atol=1.0)
-
-
-def test_sampling_agrees_with_simpleitk() -> None:
-    volume = head_volume(turn=rotation(20, -15))
-    image = sitk.GetImageFromArray(volume.stored.astype(np.float32))
-    image.SetSpacing(volume.spacing_mm()[::-1].tolist())
-    image.SetDirection((volume.affine[:3, :3] / volume.spacing_mm())[:, ::-1].ravel().tolist())
-    image.SetOrigin(volume.affine[:3, 3].tolist())
-    target = sitk.Image(list(GRID.shape), sitk.sitkFloat32)
-    target.SetSpacing([GRID.spacing_mm] * 3)
-    target.SetDirection([-1, 0, 0, 0, -1, 0, 0, 0, 1])
-    target.SetOrigin(GRID.origin.tolist())
-
-    values = sample(volume, GRID)
-
-    # spacing above that of the grid: nothing is smoothed, so plain linear interpolation is right
-    theirs = sitk.GetArrayFromImage(sitk.Resample(image, target)).transpose(2, 1, 0)
-    inside = (values > 0) & (theirs > 0)
-    assert inside.mean() > 0.5
-    np.testing.assert_allclose(values[inside], theirs[inside], atol=0.01)
-
-
-def test_sampling_smooths_a_fine_volume() -> None:
-    noise = np.random.default_rng(0).normal(1000, 100, (80, 80, 80)).astype(np.int16)
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
-    grid = Grid(shape=(10, 10, 10), origin=np.array([-20.0, -20.0, 20.0]), spacing_mm=4.0)
-
-    values = sample(volume_of(noise, affine), grid)
-
-    assert values.mean() == pytest.approx(1000, abs=5)
-    assert values.std() < 100 / 6
-
-
-@pytest.mark.parametrize("n", [80, 81])
-def test_a_fine_volume_is_thinned_out_without_a_shift(n: int) -> None:
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
-    volume = volume_of(np.rint(ramp(affine, (n, n, n))).astype(np.int16), affine)
-    grid = Grid(shape=(6, 6, 6), origin=np.array([-20.0, -20.0, 20.0]), spacing_mm=7.0)
-
-    values = sample(volume, grid)
-
-    np.testing.assert_allclose(values, ramp(grid.affine, grid.shape), atol=0.2)
-
-
-def test_rescaling_of_each_slice_is_applied() -> None:
-    volume = head_volume()
-    n = len(volume.stored)
-    slope, intercept = np.linspace(0.5, 2, n), np.linspace(-20, 20, n)
-    stored = np.rint((1000 - intercept) / slope)[:, None, None] * np.ones_like(volume.stored)
-    volume = replace(volume, stored=stored.astype(np.int16), slope=slope, intercept=intercept)
-
-    values = sample(volume, GRID)
-
-    np.testing.assert_allclose(values[20:30, 20:30, 20:30], 1000, atol=2)
-
-
-def test_every_order_of_the_voxels_gives_the_same_bytes() -> None:
-    volume = head_volume(turn=rotation(12.3, -7.1))
-    volume = replace(volume, affine=volume.affine + 1 / 3 * np.eye(4)[:, [3, 1, 2, 0]] / 7)
-    volume.affine[3] = [0, 0, 0, 1]
-    first = sample(volume, GRID)
-
-    for turned, _, _ in every_order(volume):
-        assert sample(turned, GRID).tobytes() == first.tobytes()
-
-
-@pytest.mark.parametrize("turn", [rotation(), rotation(25, 10)], ids=["straight", "oblique"])
-def test_a_ramp_comes_back_to_the_voxels(turn: np.ndarray) -> None:
-    volume = head_volume(turn=turn)
-    array = ramp(GRID.affine, GRID.shape).astype(np.float32)
-
-    axes = body_axes(volume.affine)
-    expected = to_body(ramp(volume.affine, volume.stored.shape), axes)
-    seen = 0
-    for first, block in on_voxels(array, GRID, volume):
-        here = expected[first : first + len(block)]
-        seen += len(block)
-        inside = block != 0
-        assert inside.mean() > 0.3
-        np.testing.assert_allclose(block[inside], here[inside], rtol=1e-4)
-    assert seen == len(expected) > BLOCK
-
-
-def test_straight_and_oblique_reading_agree() -> None:
-    volume = head_volume()
-    slightly = replace(volume, affine=volume.affine.copy())
-    slightly.affine[0, 1] = 2e-4
-    rng = np.random.default_rng(0)
-    array = rng.normal(size=GRID.shape).astype(np.float32)
-
-    straight = np.concatenate([block for _, block in on_voxels(array, GRID, volume)])
-    oblique = np.concatenate([block for _, block in on_voxels(array, GRID, slightly)])
-
-    np.testing.assert_allclose(straight, oblique, atol=0.05)
 
 
 @given(
@@ -216,3 +95,42 @@ def test_blocks_longer_than_an_axis_are_that_axis() -> None:
 
     assert means.shape == (1, 2, 2)
     np.testing.assert_allclose(means, 7)
+
+
+@given(
+    first=st.tuples(*[st.integers(-6, 12)] * 3),
+    steps=st.tuples(*[st.sampled_from([-1, 1])] * 3),
+    shape=st.tuples(*[st.integers(1, 9)] * 3),
+)
+def test_grids_of_one_lattice_hand_on_the_very_values(
+    first: tuple[int, ...], steps: tuple[int, ...], shape: tuple[int, int, int]
+) -> None:
+    affine = np.diag([-3.2, -3.2, 3.2, 1.0])
+    affine[:3, 3] = [71.3, 20.9, -55.7]
+    array = np.random.default_rng(0).random((5, 6, 7), np.float32)
+    target = affine @ np.diag([*steps, 1.0])
+    target[:3, 3] = affine[:3, :3] @ first + affine[:3, 3]
+
+    moved = interpolate(array, affine, target, shape)
+
+    for at in np.ndindex(shape):
+        source = tuple(np.array(first) + np.array(steps) * at)
+        within = all(0 <= s < n for s, n in zip(source, array.shape, strict=True))
+        assert moved[at] == (array[source] if within else 0)
+
+
+@pytest.mark.parametrize("change", [(0, 0, 0.99), (0, 1, 0.1), (2, 3, 0.5)])
+def test_grids_that_nearly_share_a_lattice_are_interpolated(
+    change: tuple[int, int, float],
+) -> None:
+    row, column, by = change
+    affine = np.diag([-3.2, -3.2, 3.2, 1.0])
+    to_source = np.eye(4)
+    to_source[row, column] = by
+    array = np.random.default_rng(0).random((8, 8, 8), np.float32)
+
+    moved = interpolate(array, affine, affine @ to_source, (6, 6, 6))
+
+    at = to_source[:3, :3] @ np.indices((6, 6, 6)).reshape(3, -1) + to_source[:3, 3:]
+    expected = ndimage.map_coordinates(array, at, order=1).reshape(6, 6, 6)
+    np.testing.assert_allclose(moved, expected, atol=1e-6)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from deid_node.face.region import (
     FAR_MM,
@@ -43,6 +44,32 @@ def test_distances_are_finer_than_the_grid(voxels: float, spacing: float) -> Non
     assert np.abs(distance - truth)[near].max() < 0.6 * spacing
     assert (distance - truth)[near].std() < 0.2 * spacing
     assert np.abs((distance - truth)[near].mean()) < 0.2 * spacing
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    width=st.floats(0.7, 4.0),
+    share=st.sampled_from([0.001, 0.02, 0.3]),
+    reach=st.floats(1.0, 30.0),
+    corner=st.booleans(),
+)
+def test_within_their_reach_distances_are_the_same_to_the_bit(
+    seed: int, width: float, share: float, reach: float, *, corner: bool
+) -> None:
+    noise = np.random.default_rng(seed).normal(size=(30, 36, 33))
+    if corner:
+        noise[10:] = noise[:, 12:] = -5
+    smooth = ndimage.gaussian_filter(noise, width)
+    probability = 1 / (1 + np.exp(-8 * (smooth - np.quantile(smooth, 1 - share)) / smooth.std()))
+    probability = probability.astype(np.float32)
+    whole = distance_inside(probability, 3.2, reach_mm=1000.0)
+
+    distance = distance_inside(probability, 3.2, reach_mm=reach)
+
+    within = whole >= -reach
+    np.testing.assert_array_equal(distance[within], whole[within])
+    assert (distance[~within] < -reach).all()
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, -FAR_MM), (1.0, FAR_MM)])

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from deid_node.errors import SettingsInvalid
-from deid_node.face.grid import body_axes, extent, on_voxels, to_body
-from deid_node.face.mask import MaskPolicy, _cover, shape_mask
+from deid_node.face.grid import body_axes, extent, to_body
+from deid_node.face.mask import MaskPolicy, _cover, _nearest_seen, shape_mask
 from deid_node.face.model import FaceEstimate
+from deid_node.face.shrunk import shrink
+from deid_node.face.voxels import positive
 from tests.fakes.face import FakeFaceModel
 from tests.fakes.head import every_order, head_volume, in_first_order, rotation, volume_of
 
@@ -296,6 +298,48 @@ def test_no_slice_falls_off_the_edge_of_the_grid_by_rounding(
 
     grid = _cover(estimate, volume)
 
-    inside = np.ones(grid.shape, np.float32)
-    for _, block in on_voxels(inside, grid, volume):
-        assert block.min() > 0.999
+    assert positive(np.ones(grid.shape, np.float32), grid, volume).all()
+
+
+@pytest.mark.parametrize("spacing_mm", [4.0, 9.0], ids=["of the grid", "of another grid"])
+def test_what_the_model_saw_changes_nothing(
+    volume: Volume, estimate: FaceEstimate, mask: np.ndarray, spacing_mm: float
+) -> None:
+    seen = shrink(volume, spacing_mm)
+
+    with_seen = shape_mask(replace(estimate, seen=seen), volume, POLICY)
+
+    np.testing.assert_array_equal(with_seen, mask)
+
+
+def test_what_the_model_saw_is_not_read_again(
+    volume: Volume, estimate: FaceEstimate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = shrink(volume, 4.0)
+    monkeypatch.setattr("deid_node.face.mask.shrink", None)
+
+    assert shape_mask(replace(estimate, seen=seen), volume, POLICY).any()
+
+
+@pytest.mark.parametrize("turn", [0.0, 12.0], ids=["straight", "slanted"])
+def test_what_lies_outside_the_field_of_view_is_that_of_the_nearest_voxel_within(
+    turn: float,
+) -> None:
+    volume = head_volume(turn=rotation(degrees_x=turn))
+    grid = _cover(FakeFaceModel(spacing_mm=8.0).estimate(volume), volume)
+    at = np.linalg.inv(volume.affine) @ grid.affine
+    index = np.indices(grid.shape).reshape(3, -1)
+    voxel = at[:3, :3] @ index + at[:3, 3:]
+    rim = np.maximum(0, (8.0 / volume.spacing_mm() - 1) / 2)[:, None]
+    top = np.array(volume.stored.shape)[:, None] - 1
+    seen = np.asarray(((voxel > rim - 1e-6) & (voxel < top - rim + 1e-6)).all(axis=0))
+
+    nearest = _nearest_seen(volume, grid).ravel()
+
+    assert 0.2 < seen.mean() < 1
+    assert seen[nearest].all()
+    np.testing.assert_array_equal(nearest[seen], np.flatnonzero(seen))
+    steps = np.linalg.norm(index[:, nearest] - index, axis=0)
+    for unseen in np.flatnonzero(~seen)[::17]:
+        least = np.linalg.norm(index[:, seen] - index[:, [unseen]], axis=0).min()
+        assert steps[unseen] == pytest.approx(least)
