@@ -149,7 +149,9 @@ def block_means(volume: Volume, factors: NDArray[np.int_]) -> NDArray[np.float32
     means = np.zeros(kept, np.float32)
     for number in range(kept[0] * slices):
         plane = volume.stored[number, : kept[1] * rows, : kept[2] * columns].astype(np.float32)
-        blocks = plane.reshape(kept[1], rows, kept[2], columns).mean(axis=(1, 3))
+        # one axis after the other is several times quicker than both at once
+        strips = plane.reshape(kept[1], rows, -1).sum(axis=1)
+        blocks = strips.reshape(kept[1], kept[2], columns).sum(axis=2) / np.float32(rows * columns)
         scaled = blocks * np.float32(volume.slope[number]) + np.float32(volume.intercept[number])
         means[number // slices] += scaled
     return means / np.float32(slices)

@@ -13,13 +13,29 @@ from scipy import ndimage
 
 from deid_node.face.grid import Grid
 from deid_node.face.voxels import positive
-from tests.fakes.head import every_order, head_volume, in_first_order, ramp, rotation
+from tests.fakes.head import (
+    axial_affine,
+    every_order,
+    head_volume,
+    in_first_order,
+    ramp,
+    rotation,
+    volume_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deid_node.dicom.volume import Volume
 
 GRID = Grid(shape=(50, 56, 50), origin=np.array([98.0, 110.0, -98.0]), spacing_mm=4.0)
 TURNS = pytest.mark.parametrize("turn", [rotation(), rotation(25, 10)], ids=["straight", "oblique"])
+
+
+def fine_volume(turn: np.ndarray) -> Volume:
+    """Give a small volume in which a tile is hardly larger than a voxel of the grid."""
+    shape = (30, 52, 40)
+    return volume_of(np.zeros(shape, np.int16), axial_affine(shape, (0.9, 0.8, 1.0), turn))
 
 
 def interpolated(array: np.ndarray, grid: Grid, volume: Volume) -> np.ndarray:
@@ -61,11 +77,16 @@ def test_a_plane_comes_back_where_it_lies(turn: np.ndarray, level: float) -> Non
     degrees=st.tuples(*[st.one_of(st.just(0.0), st.floats(-30, 30))] * 2),
     width=st.sampled_from([0.0, 0.7, 2.0, 6.0]),
     above=st.sampled_from([0.001, 0.1, 0.5, 0.999]),
+    drawn=st.sampled_from([head_volume, fine_volume]),
 )
 def test_no_voxel_is_left_out_and_none_added(
-    seed: int, degrees: tuple[float, float], width: float, above: float
+    seed: int,
+    degrees: tuple[float, float],
+    width: float,
+    above: float,
+    drawn: Callable[..., Volume],
 ) -> None:
-    volume = head_volume(turn=rotation(*degrees))
+    volume = drawn(turn=rotation(*degrees))
     array = blobs(seed, width, above)
     values = interpolated(array, GRID, volume)
 

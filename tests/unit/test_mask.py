@@ -301,6 +301,19 @@ def test_no_slice_falls_off_the_edge_of_the_grid_by_rounding(
     assert positive(np.ones(grid.shape, np.float32), grid, volume).all()
 
 
+@pytest.mark.parametrize(("margin_mm", "guard_mm"), [(0, 1), (20, 1), (0, 20)])
+def test_distances_that_are_left_out_do_not_matter(
+    margin_mm: float, guard_mm: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = head_volume()
+    policy = MaskPolicy(margin_mm=margin_mm, brain_guard_mm=guard_mm)
+    estimate = FakeFaceModel(spacing_mm=2.5).estimate(volume)
+    mask = shape_mask(estimate, volume, policy)
+    monkeypatch.setattr("deid_node.face.mask.REACH", 1000)
+
+    np.testing.assert_array_equal(mask, shape_mask(estimate, volume, policy))
+
+
 @pytest.mark.parametrize("spacing_mm", [4.0, 9.0], ids=["of the grid", "of another grid"])
 def test_what_the_model_saw_changes_nothing(
     volume: Volume, estimate: FaceEstimate, mask: np.ndarray, spacing_mm: float
