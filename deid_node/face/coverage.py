@@ -246,7 +246,7 @@ def _depth(
     tissue: NDArray[np.bool_], at: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """How far forward each ray from the front first meets tissue, and whether it does."""
-    met = tissue.any(axis=1)
+    met = np.asarray(tissue.any(axis=1))
     last = tissue.shape[1] - 1 - np.argmax(tissue[:, ::-1, :], axis=1)
     forward = at[1][0, :, 0][last]
     return np.where(met, forward, LOW[1]).astype(np.float32), met

@@ -59,9 +59,7 @@ def check_placement(estimate: FaceEstimate, volume: Volume) -> HeadFrame:
         raise ImplausibleFaceMask(why="two looks at the head do not agree on how it lies")
     low, high = SIZES
     if not low <= frame.scale <= high:
-        raise ImplausibleFaceMask(
-            why=f"a head of {frame.scale:.2f} of an adult's size where {low} to {high} are expected"
-        )
+        raise ImplausibleFaceMask(why="a head of no human size was found")
     for name, place in PLACES.items():
         _check_part(name, np.array(place), estimate, frame, volume)
     return frame
@@ -81,7 +79,7 @@ def _check_part(
         return
     away = float(np.linalg.norm(frame.to_head(estimate.parts[name]) - place))
     if in_view and away > FAR * SPREADS[name]:
-        raise ImplausibleFaceMask(why=f"the {name} lies {away:.0f} mm from where it should")
+        raise ImplausibleFaceMask(why=f"the {name} lies too far from where it should")
 
 
 def _in_view(place: NDArray[np.float64], frame: HeadFrame, volume: Volume) -> bool:

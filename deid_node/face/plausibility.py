@@ -126,18 +126,14 @@ def _a_head(brain_ml: float) -> None:
         raise ImplausibleFaceMask(why="no brain was found, so this may not be a head")
     low, high = BRAIN_ML
     if not low <= brain_ml <= high:
-        raise ImplausibleFaceMask(
-            why=f"a brain of {brain_ml:.0f} ml where {low:.0f} to {high:.0f} ml are expected"
-        )
+        raise ImplausibleFaceMask(why="a brain of no human size was found")
 
 
 def _a_face(face_ml: float, brain_ml: float, estimate: FaceEstimate) -> None:
     share = face_ml / brain_ml
     low, high = FACE_SHARE
     if not low <= share <= high:
-        raise ImplausibleFaceMask(
-            why=f"a face of {share:.2f} of the brain's volume where {low} to {high} are expected"
-        )
+        raise ImplausibleFaceMask(why="the face that was found does not fit the brain in size")
     sure = float((estimate.face > SURE).sum() / (estimate.face > BORDER).sum())
     if sure < SURE_SHARE:
         raise ImplausibleFaceMask(
@@ -192,9 +188,7 @@ def _brain_spared(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volum
     at = to_estimate[:3, :3] @ voxels + to_estimate[:3, 3:]
     n_brain = int((ndimage.map_coordinates(estimate.brain, at, order=1) > BORDER).sum())
     if n_brain:
-        raise ImplausibleFaceMask(
-            why=f"{n_brain} of {len(masked)} masked voxels looked at are brain"
-        )
+        raise ImplausibleFaceMask(why="part of the brain would be removed")
 
 
 def _face_covered(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> None:

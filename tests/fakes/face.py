@@ -75,9 +75,9 @@ def _head(
 ) -> FaceEstimate:
     """Draw the classes; x, y, z are adult mm from the head's middle."""
     brain = _ball(x / 64, (y + 12) / 72, (z - 35) / 58)
-    front = _soft((y - 62) / 8) * _soft((130 - y) / 8)
-    below = _soft((22 - z) / 8) * _soft((z + 100) / 8) * _soft((70 - np.abs(x)) / 8)
-    ears = _ball((np.abs(x) - 84) / 16, (y + 12) / 26, (z + 12) / 34)
+    front = _soft((y - 42) / 8) * _soft((130 - y) / 8)
+    below = _soft((22 - z) / 8) * _soft((z + 112) / 8) * _soft((70 - np.abs(x)) / 8)
+    ears = _ball((np.abs(x) - 82) / 22, (y + 12) / 26, (z + 12) / 34)
     face = front * below
     return FaceEstimate(
         face=(face * (1 - brain)).astype(np.float32),

@@ -27,8 +27,9 @@ def test_the_card_holds_the_digest_of_every_file() -> None:
         assert hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() == card["sha256"][name]
 
 
-def test_the_network_takes_one_window_and_answers_with_four_classes() -> None:
-    edge = json.loads((SHIPPED / "plans.json").read_text())["deid_node"]["patch"]
+def test_the_network_takes_one_window_and_answers_with_a_class_for_each_part() -> None:
+    own = json.loads((SHIPPED / "plans.json").read_text())["deid_node"]
+    edge, n_classes = own["patch"], len(own["classes"])
     layers = ET.parse(SHIPPED / "face.xml").getroot().findall("layers/layer")  # noqa: S314 - our own file
     by_type = {layer.get("type"): layer for layer in layers}
 
@@ -36,7 +37,7 @@ def test_the_network_takes_one_window_and_answers_with_four_classes() -> None:
     way_out = by_type["Result"].findall("input/port/dim")
 
     assert [int(dim.text or 0) for dim in entrance] == [1, 1, edge, edge, edge]
-    assert [int(dim.text or 0) for dim in way_out] == [1, 4, edge, edge, edge]
+    assert [int(dim.text or 0) for dim in way_out] == [1, n_classes, edge, edge, edge]
 
 
 def test_the_folder_stays_small_enough_to_ship() -> None:

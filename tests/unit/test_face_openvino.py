@@ -20,6 +20,7 @@ from deid_node.dicom.series import Series
 from deid_node.dicom.volume import Volume, stack
 from deid_node.errors import ImplausibleFaceMask, WeightsUnusable
 from deid_node.face import openvino_model
+from deid_node.face.looks import View
 from deid_node.face.mask import MaskPolicy, shape_mask
 from deid_node.face.model import ModelCard
 from deid_node.face.openvino_model import OpenVinoModel, Plans, load_model, softmax, standardise
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
     from deid_node.face.model import FaceModel
 
 CARD = ModelCard(name="test", version="1", sha256="0" * 64)
-PLANS = Plans(spacing_mm=8.0, window=32, clip=(0.5, 99.5), mirror_axes=(0,))
+CLASSES = ("background", "face", "ears", "brain", "eyes", "nose", "mouth")
+VIEW = View(
+    window=32, spacing_mm=8.0, level_mm=7.0, level_centre=(0.0, -30.0, -20.0), classes=CLASSES
+)
+PLANS = Plans(view=VIEW, clip=(0.5, 99.5), mirror_axes=(0,))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +134,7 @@ def test_the_network_sees_a_head_the_right_way_round() -> None:
 
     def logits(values: np.ndarray) -> np.ndarray:
         seen.append(values)
-        return np.zeros((1, 4, *values.shape[2:]), np.float32)
+        return np.zeros((1, len(CLASSES), *values.shape[2:]), np.float32)
 
     fake_model(logits, mirror_axes=()).estimate(volume)
 
@@ -144,26 +149,29 @@ def test_the_network_sees_a_head_the_right_way_round() -> None:
 
 def test_mirrored_answers_are_turned_back_and_averaged() -> None:
     def logits(values: np.ndarray) -> np.ndarray:
-        out = np.zeros((1, 4, *values.shape[2:]), np.float32)
+        out = np.zeros((1, len(CLASSES), *values.shape[2:]), np.float32)
         out[0, 1, :8] = 50.0
         return out
 
-    estimate = fake_model(logits).estimate(head_volume())
+    model, values = fake_model(logits), np.zeros((32, 32, 32), np.float32)
+    once = model._once(values)
+    mirrored = model._mirrored(values, once)
 
-    assert estimate.face[0, 0, 0] == pytest.approx((1 + 0.25) / 2)
-    assert estimate.face[-1, 0, 0] == pytest.approx((1 + 0.25) / 2)
-    assert estimate.face[16, 0, 0] == pytest.approx(0.25)
+    assert once[1, 0, 0, 0] == pytest.approx(1)
+    assert mirrored[1, 0, 0, 0] == pytest.approx((1 + 1 / 7) / 2)
+    assert mirrored[1, -1, 0, 0] == pytest.approx((1 + 1 / 7) / 2)
+    assert mirrored[1, 16, 0, 0] == pytest.approx(1 / 7)
 
 
 def test_classes_come_in_the_order_of_the_plans() -> None:
     def logits(values: np.ndarray) -> np.ndarray:
         shape = values.shape[2:]
-        return np.stack([np.full(shape, n, np.float32) for n in range(4)])[None]
+        return np.stack([np.full(shape, n, np.float32) for n in range(len(CLASSES))])[None]
 
     estimate = fake_model(logits).estimate(head_volume())
 
-    expected = np.exp(np.arange(4.0)) / np.exp(np.arange(4.0)).sum()
-    assert estimate.face.max() == pytest.approx(expected[1])
+    expected = np.exp(np.arange(7.0)) / np.exp(np.arange(7.0)).sum()
+    assert estimate.face.max() == pytest.approx(expected[[1, 4, 5, 6]].sum())
     assert estimate.ears.max() == pytest.approx(expected[2])
     assert estimate.brain.max() == pytest.approx(expected[3])
 

@@ -19,7 +19,7 @@ def bright_box(shape: tuple[int, ...], box: tuple[slice, ...]) -> np.ndarray:
 def test_a_small_field_of_view_is_centred_in_one_window() -> None:
     volume = volume_of(np.full((20, 20, 20), 100, np.int16), axial_affine((20,) * 3, (8.0,) * 3))
 
-    values, grid = see(volume, shrink(volume, 8.0), 32)
+    values, grid = see(volume, shrink(volume, 8.0), 8.0, 32)
 
     assert values.shape == grid.shape == (32, 32, 32)
     centre = grid.affine @ [15.5, 15.5, 15.5, 1]
@@ -33,7 +33,7 @@ def test_air_is_cut_from_a_large_field_of_view() -> None:
     stored = bright_box(shape, (slice(25, 45), slice(20, 40), slice(20, 40)))
     volume = volume_of(stored, axial_affine(shape, (8.0,) * 3))
 
-    values, grid = see(volume, shrink(volume, 8.0), 32)
+    values, grid = see(volume, shrink(volume, 8.0), 8.0, 32)
 
     assert values.shape == (32, 32, 32)
     bright = np.argwhere(values > 250).mean(axis=0)
@@ -48,7 +48,7 @@ def test_a_patient_larger_than_a_window_is_seen_whole() -> None:
     stored = bright_box(shape, (slice(4, 56), slice(10, 30), slice(10, 30)))
     volume = volume_of(stored, axial_affine(shape, (8.0,) * 3))
 
-    values, _ = see(volume, shrink(volume, 8.0), 32)
+    values, _ = see(volume, shrink(volume, 8.0), 8.0, 32)
 
     assert values.shape[:2] == (32, 32)
     assert 52 <= values.shape[2] < 60
@@ -58,7 +58,7 @@ def test_a_patient_larger_than_a_window_is_seen_whole() -> None:
 def test_nothing_but_air_is_seen_whole() -> None:
     volume = volume_of(np.zeros((50, 40, 40), np.int16), axial_affine((50, 40, 40), (8.0,) * 3))
 
-    values, _ = see(volume, shrink(volume, 8.0), 32)
+    values, _ = see(volume, shrink(volume, 8.0), 8.0, 32)
 
     assert not values.any()
     assert min(values.shape) >= 32

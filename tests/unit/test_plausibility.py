@@ -95,13 +95,13 @@ def test_no_brain_is_no_head() -> None:
         judge(mask, replace(estimate, brain=np.zeros_like(estimate.brain)), volume)
 
 
-@pytest.mark.parametrize(("share", "why"), [(0.3, "a brain of"), (2.0, "a brain of")])
-def test_a_brain_of_no_human_size_is_held(share: float, why: str) -> None:
+@pytest.mark.parametrize("share", [0.3, 2.0])
+def test_a_brain_of_no_human_size_is_held(share: float) -> None:
     mask, estimate, volume = case()
     affine = estimate.affine.copy()
     affine[:3] *= share
 
-    with pytest.raises(ImplausibleFaceMask, match=why):
+    with pytest.raises(ImplausibleFaceMask, match="a brain of no human size"):
         judge(mask, replace(estimate, affine=affine), smaller(volume, share))
 
 
@@ -134,7 +134,7 @@ def test_a_brain_outside_the_volume_is_held() -> None:
 def test_no_face_is_held() -> None:
     mask, estimate, volume = case()
 
-    with pytest.raises(ImplausibleFaceMask, match=r"a face of 0\.00"):
+    with pytest.raises(ImplausibleFaceMask, match="does not fit the brain in size"):
         judge(mask, replace(estimate, face=np.zeros_like(estimate.face)), volume)
 
 
@@ -142,7 +142,7 @@ def test_a_face_much_larger_than_the_brain_is_held() -> None:
     mask, estimate, volume = case()
     face = np.where(estimate.brain < 0.5, 1.0, 0.0).astype(np.float32)
 
-    with pytest.raises(ImplausibleFaceMask, match="of the brain's volume"):
+    with pytest.raises(ImplausibleFaceMask, match="does not fit the brain in size"):
         judge(mask, replace(estimate, face=face), volume)
 
 
@@ -158,32 +158,32 @@ def test_a_face_at_the_back_of_the_head_is_held() -> None:
     behind = turned_round(estimate, 1)
     mask = shape_mask(behind, volume, MaskPolicy())
 
-    with pytest.raises(ImplausibleFaceMask, match="before the brain's centre"):
+    with pytest.raises(ImplausibleFaceMask, match="would be removed"):
         judge(mask, behind, volume)
 
 
 def test_a_face_beside_the_head_is_held() -> None:
+    _, estimate, volume = case()
+    beside = replace(estimate, face=np.roll(estimate.face, 12, axis=0))
+    mask = shape_mask(beside, volume, MaskPolicy())
+
+    with pytest.raises(ImplausibleFaceMask, match="eye would be removed"):
+        judge(mask, beside, volume)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_missing_ear_is_held_where_the_volume_holds_its_place(side: str) -> None:
     mask, estimate, volume = case()
-
-    with pytest.raises(ImplausibleFaceMask, match="beside the brain's centre"):
-        judge(mask, replace(estimate, face=np.roll(estimate.face, 12, axis=0)), volume)
-
-
-def test_ears_in_the_middle_are_held() -> None:
-    mask, estimate, volume = case()
-
-    with pytest.raises(ImplausibleFaceMask, match="from the head's middle"):
-        judge(mask, replace(estimate, ears=np.roll(estimate.ears, 20, axis=0)), volume)
-
-
-@pytest.mark.parametrize("side", [slice(None, 30), slice(30, None)], ids=["left", "right"])
-def test_a_missing_ear_is_held_where_the_volume_holds_its_place(side: slice) -> None:
-    mask, estimate, volume = case()
+    middle = len(estimate.ears) // 2
     ears = estimate.ears.copy()
-    ears[side] = 0
+    ears[slice(None, middle) if side == "left" else slice(middle, None)] = 0
+    parts = {name: at for name, at in estimate.parts.items() if name != f"{side} ear"}
+    one_eared = replace(estimate, ears=ears, parts=parts)
+    mask = shape_mask(one_eared, volume, MaskPolicy())
 
-    with pytest.raises(ImplausibleFaceMask, match="an ear of 0 ml"):
-        judge(mask, replace(estimate, ears=ears), volume)
+    with pytest.raises(ImplausibleFaceMask, match=f"% of the {side} ear would be removed"):
+        judge(mask, one_eared, volume)
+    judge(mask, one_eared, volume, ears=False)
 
 
 def without_ears(columns_cut: int) -> Case:
@@ -202,7 +202,7 @@ def test_missing_ears_pass_where_the_volume_ends_before_them() -> None:
 
 def test_where_ears_belong_grows_with_the_head() -> None:
     # the volume reaches 80 mm to the side: ears of this small head belong at 69 mm
-    with pytest.raises(ImplausibleFaceMask, match="an ear of 0 ml"):
+    with pytest.raises(ImplausibleFaceMask, match="ear would be removed"):
         judge(*without_ears(6))
 
 
@@ -248,7 +248,7 @@ def test_a_mask_that_touches_the_brain_is_held() -> None:
     touching = mask.copy()
     touching[19, 27:32, 22:26] = True
 
-    with pytest.raises(ImplausibleFaceMask, match="are brain"):
+    with pytest.raises(ImplausibleFaceMask, match="part of the brain"):
         judge(touching, estimate, volume)
 
 
