@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 
 from deid_node.dicom.volume import Volume
 from deid_node.errors import ImplausibleFaceMask
 from deid_node.face.mask import MaskPolicy, shape_mask
 from deid_node.face.openvino_model import load_model
 from deid_node.face.plausibility import judge
+from face_model import plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +88,32 @@ class Runtime:
         return Answer(removed=removed, verdict=verdict, cpu_s=time.process_time() - began)
 
 
+class Plain:
+    """The simple masks of `plain`, which nothing judges.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    """
+
+    name = "plain mask"
+
+    def __init__(self, folder: Path) -> None:
+        self._net = plain.load(folder)
+
+    def __call__(self, head: Head) -> Answer:
+        """Predict and threshold."""
+        image = sitk.GetImageFromArray(head.values)
+        spacing = head.spacing_mm()
+        image.SetSpacing(spacing[::-1].tolist())
+        image.SetDirection((head.affine[:3, :3] / spacing)[:, ::-1].ravel().tolist())
+        image.SetOrigin(head.affine[:3, 3].tolist())
+        began = time.process_time()
+        removed = plain.predict(self._net, image)
+        return Answer(removed=removed, verdict="not judged", cpu_s=time.process_time() - began)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Niimath:
     """niimath's ``-deface``: affine registration to a template, whose mask is carried back.
@@ -106,8 +134,8 @@ class Niimath:
         with tempfile.TemporaryDirectory() as scratch:
             before, after = Path(scratch) / "before.nii", Path(scratch) / "after.nii"
             values = _write(head, before)
-            command = [self.program, before, "-deface", self.template, self.mask, after]
-            cpu_s = _run([*command, "-odt", "float"])
+            deface = (self.program, before, "-deface", self.template, self.mask, after)
+            cpu_s = _run(*deface, "-odt", "float")
             return _answer(values, after, cpu_s)
 
 
@@ -135,7 +163,7 @@ class Quickshear:
             values = _write(head, before)
             inside = (head.brain | head.csf).astype(np.uint8)
             nib.save(nib.Nifti1Image(inside, LPS_TO_RAS @ head.affine), brain)
-            cpu_s = _run([self.program, before, brain, after, f"{BUFFER_MM:g}"])
+            cpu_s = _run(self.program, before, brain, after, f"{BUFFER_MM:g}")
             return _answer(values, after, cpu_s)
 
 
@@ -185,7 +213,7 @@ def _write(head: Head, path: Path) -> NDArray[np.float32]:
     return lifted
 
 
-def _run(command: list[str | Path]) -> float:
+def _run(*command: str | Path) -> float:
     """Run a peer; CPU-seconds of the whole process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(  # noqa: S603 - our own argument list

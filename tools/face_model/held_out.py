@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 import torch
-from scipy import ndimage, optimize
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch.nn import functional
 
@@ -80,13 +80,22 @@ LEVELS = {  # mean of each tissue above, then of fat, 0 to 255
     "FLAIR": (14, 105, 135, 118, 18, 75, 68, 160, 125, 40, 12, 100, 150),
 }
 RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
-ORDERS = {"sagittal": (0, 2, 1), "coronal": (1, 2, 0), "axial": (2, 1, 0)}
+ORDERS: dict[str, tuple[int, ...]] = {
+    "sagittal": (0, 2, 1),
+    "coronal": (1, 2, 0),
+    "axial": (2, 1, 0),
+}
 """Axes of the label map along slices, rows and columns."""
-WAYS = {(0, 2, 1): (-1, -1, -1), (1, 2, 0): (-1, -1, -1), (2, 1, 0): (-1, -1, 1)}
+WAYS: dict[tuple[int, ...], tuple[int, ...]] = {
+    (0, 2, 1): (-1, -1, -1),
+    (1, 2, 0): (-1, -1, -1),
+    (2, 1, 0): (-1, -1, 1),
+}
 """Whether each axis of the map is stored forwards: rows run down or back, columns to Left or back."""
 
 MAP_CENTRE, EDGE = 127.5, 256
 KNOT_MM, BLUR_MM = 4.0, 0.4
+NEWTON_STEPS = 12
 NEAR_MM = 9.0  # CSF farther from the brain lies in the spine
 MARGIN_MM = np.array([[12.0, 10.0, 0.0], [12.0, 24.0, 12.0]])  # of air: L P I, then R A S
 POSE_DEGREES = (8.0, 5.0, 10.0)  # nod, tilt, turn: at most
@@ -229,10 +238,13 @@ class Warp:
 
     def place(self, point: np.ndarray) -> np.ndarray:
         """Find the place in the sample that a voxel of the map comes from."""
-        start = np.linalg.inv(self.linear) @ (point - MAP_CENTRE)
-        away = lambda p: self(p.reshape(3, 1, 1, 1)).ravel().double().numpy() - point  # noqa: E731
-        found = optimize.least_squares(away, start, diff_step=1e-2)
-        return np.asarray(found.x)
+        found = np.linalg.inv(self.linear) @ (point - MAP_CENTRE)
+        for _ in range(NEWTON_STEPS):
+            near = found[:, None] + np.hstack([np.zeros((3, 1)), np.eye(3), -np.eye(3)])
+            at = self(near.reshape(3, 7, 1, 1)).reshape(3, 7).double().numpy()
+            slope = (at[:, 1:4] - at[:, 4:]) / 2
+            found -= np.linalg.solve(slope, at[:, 0] - point)
+        return np.asarray(found)
 
 
 def _pose(rng: np.random.Generator) -> np.ndarray:

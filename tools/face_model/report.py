@@ -66,22 +66,21 @@ def _line(row: Row) -> str:
 
 
 def _mean_line(rows: list[Row]) -> str:
-    def mean(pick: Callable[[Scores], float | None]) -> float | None:
-        known = [v for row in rows if (v := pick(row.scores)) is not None]
-        return float(np.mean(known)) if known else None
-
-    cells = [_cell(mean(lambda s, n=name: s.coverage.get(n))) for name in FEATURES]
-    cells.append(_cell(mean(lambda s: s.composite)))
+    scores = [row.scores for row in rows]
+    features = [_average([s.coverage.get(name) for s in scores]) for name in FEATURES]
+    cells = [_cell(value) for value in (*features, _average([s.composite for s in scores]))]
     shares = [
-        _percent(mean(pick), width)
-        for pick, width in (
-            (lambda s: s.tissue, 6),
-            (lambda s: s.residue, 7),
-            (lambda s: s.leak, 5),
-        )
+        _percent(_average([s.tissue for s in scores]), 6),
+        _percent(_average([s.residue for s in scores]), 7),
+        _percent(_average([s.leak for s in scores]), 5),
     ]
-    far, cpu = mean(lambda s: s.far_ml) or 0.0, float(np.mean([row.cpu_s for row in rows]))
+    far, cpu = np.mean([s.far_ml for s in scores]), np.mean([row.cpu_s for row in rows])
     return f"{'mean':24s} {' '.join(cells)} {'':12s} {' '.join(shares)} {far:6.1f} {cpu:5.1f}"
+
+
+def _average(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _cell(value: float | None) -> str:

@@ -56,7 +56,7 @@ def stored_otherwise(head: Head, order: tuple[int, ...], ways: tuple[int, ...]) 
             affine[:3, 3] += affine[:3, axis] * (head.values.shape[axis] - 1)
             affine[:3, axis] *= -1
     affine[:3, :3] = affine[:3, list(order)]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: None if array is None else np.ascontiguousarray(array[flips].transpose(order))
         for name, array in _arrays(head).items()
     }
@@ -84,7 +84,7 @@ def tilted(head: Head, degrees: tuple[int, ...]) -> Head:
     affine[:3, :3] = steps
     affine[:3, 3] = middle - steps @ ((np.array(wide) - 1) / 2)
     back = np.linalg.inv(head.affine) @ affine
-    arrays = {
+    arrays: dict[str, Any] = {
         name: None if array is None else _resample(array, back, wide)
         for name, array in _arrays(head).items()
     }
@@ -121,7 +121,7 @@ def _averaged(head: Head, count: int) -> Head:
     affine = head.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (count - 1) / 2
     affine[:3, 0] *= count
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, array in _arrays(head).items():
         if array is None:
             continue
@@ -137,15 +137,11 @@ def _arrays(head: Head) -> dict[str, Any]:
 def _resample(
     array: NDArray[Any], back: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[Any]:
-    order = 0 if array.dtype == bool else 1
-    moved_array = ndimage.affine_transform(
-        array.astype(np.uint8) if order == 0 else array,
-        back[:3, :3],
-        back[:3, 3],
-        shape,
-        order=order,
+    is_mask = array.dtype == bool
+    found = ndimage.affine_transform(
+        array.astype(np.float32), back[:3, :3], back[:3, 3], shape, order=0 if is_mask else 1
     )
-    return np.asarray(moved_array.astype(array.dtype))
+    return np.asarray(found.astype(array.dtype))
 
 
 def storage_changes(defacer: Defacer, head: Head) -> dict[str, float]:
