@@ -37,6 +37,9 @@ OPEN_MM = 5.0
 """Air that a ball of this radius cannot enter from outside is not outside, for an adult, in mm:
 nostrils, the mouth, the ear canals and all behind them."""
 
+SPECK_ML = 0.2
+"""Bright pieces near the skin that are smaller than this are noise, for an adult, in ml."""
+
 COARSE_MM = 2.0
 """Edge of the cells in which the outside is found, in mm."""
 
@@ -85,8 +88,8 @@ class Scores:
         Wanted: at most 0.02.
     leak : float
         Share by area of the mask's outer border, the faces between a masked voxel and an
-        unmasked one of outside air, whose unmasked voxel lies within `LEAK_MM` of the skin or
-        touches it (slices may be thicker): there a SEG of the mask draws the skin. The edge of the volume is no border. Wanted: at most 0.05.
+        unmasked one of outside air, that lies within `LEAK_MM` of a face between skin and air:
+        there a SEG of the mask draws the skin. The edge of the volume is no border. Wanted: at most 0.05.
     far_ml : float
         Tissue removed farther than `FAR_MM` from the facial surface and the ears' centres, ml.
     """
@@ -116,13 +119,16 @@ class Surface:
         Air that is connected with the surroundings.
     skin : (n, 3) ndarray of float64
         Centres of the tissue voxels that share a face with a voxel outside, in mm, LPS.
+    edges : (k, 3) ndarray of float64
+        Centres of those faces, in mm, LPS.
     face : (m, 3) ndarray of float64
-        Those of the facial surface.
+        What of `skin` belongs to the facial surface.
     """
 
     head: NDArray[np.bool_]
     outside: NDArray[np.bool_]
     skin: NDArray[np.float64]
+    edges: NDArray[np.float64]
     face: NDArray[np.float64]
 
 
@@ -130,7 +136,9 @@ def find_surface(head: Head) -> Surface:
     """Find the skin and the facial surface of a head."""
     solid, outside = _outside(head)
     skin = head.places(solid & _beside(outside))
-    return Surface(head=solid, outside=outside, skin=skin, face=skin[facial_surface(head, skin)])
+    edges, _ = _faces(head, solid, outside)
+    face = skin[facial_surface(head, skin)]
+    return Surface(head=solid, outside=outside, skin=skin, edges=edges, face=face)
 
 
 def facial_surface(head: Head, skin: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -239,10 +247,21 @@ def _outside(head: Head) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
             cells = cells.repeat(factor, axis)
         return cells[tuple(slice(n) for n in shape)]
 
-    solid = head.tissue & fine(ndimage.binary_dilation(coarse, iterations=2))
+    solid = _without_specks(
+        head.tissue & fine(ndimage.binary_dilation(coarse, iterations=2)),
+        int(SPECK_ML * 1000 * head.scale**3 / np.prod(spacing)),
+    )
     steps = int(factors.max()) + 1
     outside = ndimage.binary_dilation(fine(reach) & ~solid, iterations=steps, mask=~solid)
     return solid, outside
+
+
+def _without_specks(mask: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """Drop the pieces of fewer than so many voxels."""
+    pieces, _ = ndimage.label(mask)
+    large = np.bincount(pieces.ravel()) >= least
+    large[0] = False
+    return np.asarray(large[pieces])
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -272,23 +291,27 @@ def _residue(head: Head, removed: NDArray[np.bool_], surface: Surface) -> float 
 
 
 def _leak(head: Head, removed: NDArray[np.bool_], surface: Surface) -> float:
-    """Look at each face of the mask that opens to outside air; see `Scores`."""
-    beyond = surface.outside & ~removed
+    border, area = _faces(head, removed, surface.outside & ~removed)
+    if not len(border):
+        return 0.0
+    distance, _ = KDTree(surface.edges).query(border, distance_upper_bound=LEAK_MM + ROUNDING_MM)
+    return float(np.average(np.isfinite(distance), weights=area))
+
+
+def _faces(
+    head: Head, one: NDArray[np.bool_], other: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the faces between voxels of two masks: centres in mm, LPS (n, 3), and areas in mm2."""
     spacing = head.spacing_mm()
-    area = np.zeros(removed.shape, np.float32)  # of the faces a voxel shares with the mask
+    centres, areas = [], []
     for axis in range(3):
-        face = np.float32(np.prod(np.delete(spacing, axis)))
         low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
         high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        area[low] += removed[high] * face
-        area[high] += removed[low] * face
-    border = beyond & (area > 0)
-    if not border.any():
-        return 0.0
-    skin = KDTree(surface.skin)
-    distance, _ = skin.query(head.places(border), distance_upper_bound=LEAK_MM + ROUNDING_MM)
-    near = np.isfinite(distance) | _beside(surface.head)[border]
-    return float(np.average(near, weights=area[border]))
+        between = np.argwhere((one[low] & other[high]) | (other[low] & one[high])).astype(float)
+        between[:, axis] += 0.5
+        centres.append(between @ head.affine[:3, :3].T + head.affine[:3, 3])
+        areas.append(np.full(len(between), np.prod(np.delete(spacing, axis))))
+    return np.concatenate(centres), np.concatenate(areas)
 
 
 def _far(head: Head, removed: NDArray[np.bool_], surface: Surface) -> int:
