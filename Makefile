@@ -5,8 +5,16 @@ BIN    := $(VENV)/bin
 PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools
 SLOW   ?= not slow
 
+# What bench-face-peers measures on, where it is at hand; heads drawn by code need nothing.
+HEADS     ?=
+LANDMARKS ?=
+BRAINS    ?=
+LABELS    ?=
+FACE      := .venv-face
+FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test test-slow check bench bench-face bench-headers clean
+.PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -48,5 +56,19 @@ bench-face: setup    ## CPU-seconds and memory of finding the face, on one threa
 bench-headers: setup peers   ## header de-identification beside its peers: speed and what is left
 	$(BIN)/python bench/headers.py
 
+$(FACE_DONE): pyproject.toml
+	$(PYTHON) -m venv $(FACE)
+	$(FACE)/bin/pip install --quiet --quiet --disable-pip-version-check \
+	  '.$(if $(LABELS),[train])' 'simpleitk>=2.5' niimath==1.0.20261016 quickshear==1.2.0
+	$(FACE)/bin/pip install --quiet --quiet --disable-pip-version-check --no-deps pydeface==2.1.0
+	@touch $@
+
+bench-face-peers: $(FACE_DONE)   ## the face model beside its peers (HEADS= LANDMARKS= BRAINS= LABELS=)
+	data=$$(echo $(FACE)/lib/python3*/site-packages/pydeface/data) && \
+	PYTHONPATH=.:tools $(FACE)/bin/python -m face_model.evaluate weights/default --drawn \
+	  $(if $(HEADS),$(LANDMARKS) $(HEADS)) $(if $(BRAINS),--brains $(BRAINS)) \
+	  $(if $(LABELS),--labels $(LABELS)) --peers $(FACE)/bin \
+	  --template $$data/mean_reg2mean.nii.gz --facemask $$data/facemask.nii.gz
+
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FACE) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

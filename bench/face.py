@@ -117,7 +117,8 @@ def measure(path: Path, threads: int) -> dict[str, list[Row]]:
         volume = Volume(**arrays)
     for _ in range(1 + AGAIN):
         clock.start()
-        see(volume, shrink(volume, model.plans.spacing_mm), model.plans.window)
+        view = model.plans.view
+        see(volume, shrink(volume, view.level_mm), view.spacing_mm, view.window)
         clock.stop("read")
         clock.start()
         estimate = model.estimate(volume)

@@ -1,163 +1,123 @@
-"""Measure a shipped folder on real heads that it was never trained on.
+"""Measure a shipped folder, and its peers, on heads that nothing was trained on.
 
-Per head: share of tissue changed in a ball round each landmark, brain changed, share of the head's
-tissue removed, and whether the runtime would have held it. The mask is the runtime's own, at its
-default policy; ``--plain`` takes the simple one of `plain` instead.
+Three sets: real heads, heads drawn from held-out label maps (`held_out`), and heads drawn by code
+alone (`drawn_heads`, for which no data is needed). One scorer for all (`score`), one table for each set and defacer, and what it says about the goals. ``--turned``
+asks instead what turning and spoiling the real heads changes (`turned`).
 
-Usage: ``python -m face_model.evaluate WEIGHTS LANDMARKS.json HEADS [--brains FOLDER] [--json OUT]``
+Usage: ``python -m face_model.evaluate WEIGHTS [LANDMARKS.json HEADS] [--brains FOLDER]
+[--labels FOLDER] [--drawn] [--plain] [--peers BIN --template FILE --facemask FILE] [--turned] [--json OUT]``
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
-
-from deid_node.dicom.volume import Volume
-from deid_node.errors import ImplausibleFaceMask
-from deid_node.face.mask import MaskPolicy, shape_mask
-from deid_node.face.openvino_model import load_model
-from deid_node.face.plausibility import judge
-from face_model import plain
+from face_model import turned
+from face_model.defacers import Plain, Runtime, peers
+from face_model.drawn_heads import drawn_heads
+from face_model.real_heads import real_heads
+from face_model.report import Row, findings, summary, table
+from face_model.score import find_surface, score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
 
-BALL_MM = 12.0  # times the head's scale
-FEATURES = ("eye_L", "eye_R", "nose", "mouth", "chin", "ear_L", "ear_R")
-
-Answer = tuple[np.ndarray, str]
-"""Mask of what is removed, (slices, rows, columns), and the verdict on it."""
+    from face_model.defacers import Defacer
+    from face_model.head import Head
 
 
-def read(path: Path) -> sitk.Image:
-    """Read NIfTI, or the longest series of a folder of DICOM, as float32."""
-    if path.is_file():
-        return sitk.ReadImage(str(path), sitk.sitkFloat32)
-    reader = sitk.ImageSeriesReader
-    series = [
-        reader.GetGDCMSeriesFileNames(str(path), i) for i in reader.GetGDCMSeriesIDs(str(path))
-    ]
-    longest = max(series, key=len)
-    return sitk.ReadImage(longest if len(longest) > 1 else longest[0], sitk.sitkFloat32)
+def measure(defacers: list[Defacer], heads: Iterable[Head]) -> dict[str, list[Row]]:
+    """Score every defacer on every head; its surface is found once."""
+    rows: dict[str, list[Row]] = {defacer.name: [] for defacer in defacers}
+    for head in heads:
+        surface = find_surface(head)
+        for defacer in defacers:
+            answer = defacer(head)
+            if answer is None:
+                print(f"SKIPPED: {defacer.name} on {head.name}: no brain mask", file=sys.stderr)
+                continue
+            scores = score(head, answer.removed, surface)
+            row = Row(head=head.name, scores=scores, verdict=answer.verdict, cpu_s=answer.cpu_s)
+            rows[defacer.name].append(row)
+        print(f"{head.name}: done", file=sys.stderr, flush=True)
+    return rows
 
 
-def as_volume(image: sitk.Image) -> Volume:
-    """Give an image the shape the runtime takes, its values rounded to 16 bits."""
-    values = sitk.GetArrayFromImage(image)
-    peak = max(1.0, float(np.abs(values).max()))
-    stored = np.round(values * (32000 / peak)).astype(np.int16)
-    affine = np.eye(4)
-    steps = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    affine[:3, :3], affine[:3, 3] = steps[:, ::-1], image.GetOrigin()
-    slices = len(stored)
-    slope = np.full(slices, peak / 32000)
-    return Volume(stored=stored, slope=slope, intercept=np.zeros(slices), affine=affine)
+def show(title: str, rows: dict[str, list[Row]]) -> dict[str, Any]:
+    """Print the tables of one set; returns them for JSON."""
+    report = {}
+    for name, own in rows.items():
+        if not own:
+            continue
+        found = findings(own)
+        print(f"\n{title}: {name}\n{table(own)}\n{summary(found)}", flush=True)
+        report[name] = {
+            "heads": {row.head: row.as_json() for row in own},
+            "goals": {f.goal: {"met": f.met, "figures": f.figures} for f in found},
+        }
+    return report
 
 
-def by_runtime(folder: Path) -> Callable[[sitk.Image], Answer]:
-    """Make masks as the node makes them."""
-    model = load_model(folder, threads=1)
-
-    def answer(image: sitk.Image) -> Answer:
-        volume = as_volume(image)
-        estimate = model.estimate(volume)
-        removed = shape_mask(estimate, volume, MaskPolicy())
-        try:
-            judge(removed, estimate, volume)
-        except ImplausibleFaceMask as held:
-            return removed, str(held)
-        return removed, "passed"
-
-    return answer
+def chosen(arguments: argparse.Namespace) -> list[Defacer]:
+    """List the defacers to measure; of peers that cannot run it is said why."""
+    defacers: list[Defacer] = [Runtime(arguments.weights)]
+    if arguments.plain:
+        defacers.append(Plain(arguments.weights))
+    if arguments.peers:
+        found, missing = peers(arguments.peers, arguments.template, arguments.facemask)
+        defacers += found
+        for why in missing:
+            print(f"SKIPPED: {why}", file=sys.stderr)
+    if arguments.only:
+        defacers = [d for d in defacers if d.name in arguments.only.split(",")]
+    return defacers
 
 
-def by_plain(folder: Path) -> Callable[[sitk.Image], Answer]:
-    """Make the simple masks of `plain`, which nothing judges."""
-    net = plain.load(folder)
-    return lambda image: (plain.predict(net, image), "not judged")
+def sets(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterable[Head]]]:
+    """Name and heads of each set that was asked for."""
+    if arguments.landmarks and arguments.heads:
+        yield "Real heads", real_heads(arguments.landmarks, arguments.heads, arguments.brains)
+    if arguments.labels and not arguments.turned:
+        from face_model.held_out import held_out_heads  # noqa: PLC0415 - needs torch
 
-
-def ball(image: sitk.Image, point: list[float], radius_mm: float) -> np.ndarray:
-    """Voxels whose centre lies within a radius of a point in mm, LPS."""
-    shape = image.GetSize()[::-1]
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)[..., ::-1]
-    steps = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    start = image.TransformPhysicalPointToContinuousIndex(point)
-    away = (index - np.array(start)) @ steps.T
-    return (away**2).sum(-1) < radius_mm**2
-
-
-def score(
-    image: sitk.Image, removed: np.ndarray, head: dict[str, Any], brain: np.ndarray | None
-) -> dict[str, float | str | None]:
-    """Score one mask.
-
-    Parameters
-    ----------
-    image : SimpleITK.Image
-        The volume.
-    removed : (slices, rows, columns) ndarray of bool
-        The mask.
-    head : dict
-        Its entry of the landmark file: `landmarks` in mm, LPS; `air`, the value below which a
-        voxel is no tissue; `scale`, 1 for an adult.
-    brain : (slices, rows, columns) ndarray of bool, optional
-        Brain as something else than this network finds it.
-
-    Returns
-    -------
-    dict
-        Coverage of each feature (None where it is not in the field of view), `brain_ml`, the
-        brain removed, and `tissue`, the share of all tissue removed.
-    """
-    tissue = sitk.GetArrayFromImage(image) > head["air"]
-    ml = float(np.prod(image.GetSpacing())) / 1000
-    result: dict[str, float | str | None] = {}
-    for feature in FEATURES:
-        point = head["landmarks"].get(feature)
-        result[feature] = None
-        if point is not None:
-            near = ball(image, point, BALL_MM * head["scale"]) & tissue
-            if near.sum() * ml > 0.3:
-                result[feature] = round(float(removed[near].mean()), 3)
-    result["brain_ml"] = None if brain is None else round(float((removed & brain).sum() * ml), 2)
-    result["tissue"] = round(float(removed[tissue].mean()), 3)
-    return result
+        yield "Held-out heads", held_out_heads(arguments.labels)
+    if arguments.drawn and not arguments.turned:
+        yield "Heads drawn by code", drawn_heads()
 
 
 def main(arguments: argparse.Namespace) -> None:
-    answer = (by_plain if arguments.plain else by_runtime)(arguments.weights)
-    table = {}
-    for name, head in json.loads(arguments.landmarks.read_text())["heads"].items():
-        if not (arguments.heads / head["file"]).exists():
-            continue
-        image = read(arguments.heads / head["file"])
-        removed, verdict = answer(image)
-        known = arguments.brains / f"{name}.nii.gz" if arguments.brains else None
-        brain = None
-        if known and known.exists():
-            brain = sitk.GetArrayFromImage(sitk.ReadImage(str(known))) > 0
-        table[name] = score(image, removed, head, brain) | {"verdict": verdict}
-        cells = " ".join(f"{k}={'-' if v is None else v}" for k, v in table[name].items())
-        print(f"{name[:26]:26s} {cells}", flush=True)
-    values = [row[feature] for row in table.values() for feature in FEATURES]
-    covered = [float(v) for v in values if v is not None]
-    print(f"mean coverage {np.mean(covered):.4f}, lowest {min(covered):.3f}")
+    defacers = chosen(arguments)
+    report = {
+        title: turned.show(defacers, heads)
+        if arguments.turned
+        else show(title, measure(defacers, heads))
+        for title, heads in sets(arguments)
+    }
+    if not report:
+        sys.exit("no heads: name landmarks and heads, or --labels, or --drawn")
     if arguments.json:
-        arguments.json.write_text(json.dumps(table, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("landmarks", type=Path)
-    parser.add_argument("heads", type=Path)
-    parser.add_argument("--brains", type=Path)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", type=Path, help="model folder")
+    parser.add_argument("landmarks", type=Path, nargs="?", help="landmarks of the real heads")
+    parser.add_argument("heads", type=Path, nargs="?", help="folder of the real heads")
+    parser.add_argument("--brains", type=Path, help="brain masks of the real heads")
+    parser.add_argument("--labels", type=Path, help="label maps; the two held-out ones are drawn")
+    parser.add_argument("--drawn", action="store_true", help="heads drawn by code, too")
+    parser.add_argument("--plain", action="store_true", help="the simple mask of `plain`, too")
+    parser.add_argument("--peers", type=Path, help="folder of niimath and quickshear")
+    parser.add_argument("--template", type=Path, default=Path("mean_reg2mean.nii.gz"))
+    parser.add_argument("--facemask", type=Path, default=Path("facemask.nii.gz"))
+    parser.add_argument("--only", help="names of defacers, with commas")
+    parser.add_argument("--turned", action="store_true")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--plain", action="store_true")
     main(parser.parse_args())

@@ -37,7 +37,7 @@ class Network:
         x = np.clip(x, *np.percentile(x, self.clip))
         x = ((x - x.mean()) / (x.std() + 1e-6)).astype(np.float32)
         both = [_softmax(self._logits(x)), _softmax(self._logits(x[::-1]))[:, ::-1]]
-        return (both[0] + both[1]) / 2
+        return np.asarray((both[0] + both[1]) / 2)
 
     def _logits(self, x: np.ndarray) -> np.ndarray:
         return np.array(self.compiled(np.ascontiguousarray(x)[None, None])[0][0])
@@ -45,7 +45,7 @@ class Network:
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     power = np.exp(logits - logits.max(0))
-    return power / power.sum(0)
+    return np.asarray(power / power.sum(0))
 
 
 def load(folder: Path) -> Network:
@@ -88,7 +88,7 @@ def close(prob: np.ndarray) -> np.ndarray:
     ears[middle:] = np.maximum.accumulate(ears[middle:], axis=0)
     ears[:middle] = np.maximum.accumulate(ears[:middle][::-1], axis=0)[::-1]
     guard = ndi.maximum_filter(prob[BRAIN], 3)
-    return np.minimum(np.minimum(face + ears, 1), 1 - guard)
+    return np.asarray(np.minimum(np.minimum(face + ears, 1), 1 - guard))
 
 
 def to_native(field: np.ndarray, small: sitk.Image, image: sitk.Image) -> np.ndarray:
