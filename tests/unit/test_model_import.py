@@ -56,6 +56,12 @@ def tensors_of(path: Path) -> dict[str, NDArray[np.float32]]:
     return found
 
 
+def truth_of(name: str) -> dict[str, NDArray[np.float32]]:
+    """Give what the model's own software says of it."""
+    with np.load(MODELS / f"{name}.npz") as stored:
+        return dict(stored)
+
+
 def change_plans(model: Path, **changes: object) -> None:
     for path in [model / "plans.pkl", *model.glob("fold_*/*.pkl")]:
         pickled = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
@@ -87,7 +93,7 @@ def own_name(name: str) -> str:
 def test_every_weight_of_v1_is_there_to_the_bit_and_the_rest_is_zero(
     tmp_path: Path, name: str
 ) -> None:
-    truth = np.load(MODELS / f"{name.removesuffix('_legacy')}.npz")
+    truth = truth_of(name.removesuffix("_legacy"))
     weights = {own_name(n.removeprefix("weights/")): truth[n] for n in truth if "/" in n}
 
     found = tensors_of(imported(MODELS / f"{name}.zip", tmp_path) / "fold_0.safetensors")
@@ -101,7 +107,7 @@ def test_every_weight_of_v1_is_there_to_the_bit_and_the_rest_is_zero(
 
 
 def test_every_weight_of_nnunetv2_is_there_once_and_to_the_bit(tmp_path: Path) -> None:
-    truth = np.load(MODELS / "v2.npz")
+    truth = truth_of("v2")
     weights = {n.removeprefix("weights/"): truth[n] for n in truth if n.startswith("weights/")}
 
     found = tensors_of(imported(MODELS / "v2.zip", tmp_path) / "fold_0.safetensors")
@@ -120,7 +126,7 @@ def test_the_network_that_its_plans_describe_gives_the_logits_of_the_original(
     safetensors = pytest.importorskip("safetensors.torch")
     folder = imported(MODELS / f"{name}.zip", tmp_path)
     plans = json.loads((folder / "plans.json").read_text())
-    truth = np.load(MODELS / f"{name}.npz")
+    truth = truth_of(name)
     if not plans["deid_node"]["is_plain_unet"]:
         pytest.skip("nnunetv2 has no such network")
     described = plans["configurations"]["3d_fullres"]["architecture"]
