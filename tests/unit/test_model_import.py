@@ -341,6 +341,17 @@ def test_folds_of_different_models_are_refused(
     assert "different models" in refused(capfd, model)
 
 
+def test_folds_of_different_trainers_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = unpacked(tmp_path / "source")
+    (path,) = model.glob("fold_1/*.pkl")
+    pickled = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
+    path.write_bytes(pickle.dumps(pickled | {"name": "nnUNetTrainerV2_noMirroring"}))
+
+    assert "different models" in refused(capfd, model)
+
+
 def test_two_models_in_one_archive_are_refused_and_either_alone_is_taken(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LONGEST_WORD: Final = 80
 MOST_MM: Final = 1000.0
 MOST_VOXELS: Final = 1024
+HIGHEST_SPLINE: Final = 5
 
 
 class Fields:
@@ -66,6 +67,13 @@ class Fields:
     def counts(self, key: str) -> list[int]:
         """Give whole numbers."""
         return [self._checked(key, each, _whole) for each in self._each(key)]
+
+    def spline(self, key: str) -> int:
+        """Give the order of a spline."""
+        found = self.count(key)
+        if found > HIGHEST_SPLINE:
+            self.refuse(key)
+        return found
 
     def lengths(self, key: str) -> list[float]:
         """Give three lengths, in mm."""

@@ -7,12 +7,14 @@ before it as 8 bytes, least first. Tensors follow one another without gaps.
 from __future__ import annotations
 
 import json
+from math import prod
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -42,3 +44,25 @@ def encode(tensors: Mapping[str, NDArray[np.float32]]) -> Iterator[bytes]:
     yield len(text).to_bytes(8, "little") + text
     for name in names:
         yield tensors[name].astype("<f4", order="C").tobytes()
+
+
+def decode(raw: bytes) -> dict[str, NDArray[np.float32]]:
+    """Read tensors of float32, as views of the file's bytes.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If it is not a file that `encode` wrote.
+    """
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    found = {}
+    for name, said in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = said["data_offsets"]
+        if said["dtype"] != "F32" or end - begin != 4 * prod(said["shape"]):
+            raise ValueError
+        numbers = np.frombuffer(raw, "<f4", prod(said["shape"]), start + begin)
+        found[name] = numbers.reshape(said["shape"])
+    return found

@@ -127,8 +127,8 @@ def _planned(plans: Fields, stage: int | None, axes: tuple[int, ...]) -> Planned
         masked_norm=masked,
         labels=tuple(plans.counts("all_classes")),
         mirror_axes=axes,
-        order=export.count("interpolation_order") if export else 1,
-        order_z=export.count("interpolation_order_z") if export else 0,
+        order=export.spline("interpolation_order") if export else 1,
+        order_z=export.spline("interpolation_order_z") if export else 0,
         separate_z=export.maybe("force_separate_z") if export else None,
     )
 

@@ -166,8 +166,8 @@ def _planned(plans: Fields, configuration: Fields, dataset: Fields, fold: _Fold)
         masked_norm=masked,
         labels=_labels(dataset),
         mirror_axes=fold.mirror_axes,
-        order=export.count("order"),
-        order_z=export.count("order_z"),
+        order=export.spline("order"),
+        order_z=export.spline("order_z"),
         separate_z=export.maybe("force_separate_z"),
     )
 
