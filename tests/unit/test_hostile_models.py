@@ -267,6 +267,26 @@ def test_a_memo_of_two_thousand_million_places_costs_nothing() -> None:
     assert read_pickle(io.BytesIO(hostile), what="x") is None
 
 
+DEEP = b")" + b"\x85" * 200_000
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"\x80\x04}" + DEEP + b"Ns.",
+        b"\x80\x04" + DEEP + b"\x8c\x01x\x93.",
+        b"\x80\x04cnumpy\ndtype\n\x8c\x02f8\x85R(K\x03" + DEEP + b"tb.",
+        b"\x80\x04cnumpy\ndtype\n" + DEEP + b"R.",
+        b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000NK\x01"
+        + DEEP
+        + b"tQ.",
+    ],
+)
+def test_tuples_as_deep_as_a_stack_do_not_end_the_process(hostile: bytes) -> None:
+    with pytest.raises(ForeignModelRefused, match="not a whole pickle"):
+        read_pickle(io.BytesIO(hostile), what="x", storages={})
+
+
 @pytest.mark.parametrize("length", range(0, 1500, 250))
 def test_a_pickle_that_breaks_off_is_refused(tmp_path: Path, length: int) -> None:
     whole = (unpacked(tmp_path) / "plans.pkl").read_bytes()[:length]

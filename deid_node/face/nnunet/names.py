@@ -86,7 +86,7 @@ class Dtype:
 
     def build(self, state: tuple[Any, ...]) -> None:
         """Take the byte order out of numpy's state of a dtype."""
-        if state[1] not in {"<", ">", "|", "="}:
+        if state[1] not in ("<", ">", "|", "="):
             raise ValueError
         self.order = "<" if state[1] == "=" else state[1]
 
@@ -131,12 +131,19 @@ def sizes(shape: object) -> tuple[int, ...]:
     return shape
 
 
+def word(value: object) -> str:
+    """Accept a string."""
+    if type(value) is not str:
+        raise TypeError
+    return value
+
+
 def storage_of(reference: tuple[Any, ...]) -> Storage:
     """Read a pickle's reference to a storage; where torch kept it (a device) is left aside."""
     if len(reference) not in _PERSISTENT_LENGTHS or reference[0] != "storage":
         raise ValueError
     kind, key, count = reference[1], reference[2], reference[4]
-    if kind.module != "torch" or not _KEY.fullmatch(key) or reference[5:] not in {(), (None,)}:
+    if kind.module != "torch" or not _KEY.fullmatch(key) or reference[5:] not in ((), (None,)):
         raise ValueError
     return Storage(key=key, code=STORAGES[kind.name], count=sizes((count,))[0])
 
@@ -211,11 +218,11 @@ MAKERS: Final[dict[tuple[str, str], Callable[[tuple[Any, ...]], Any]]] = {
     **{(module, "_reconstruct"): lambda _: Array() for module in _NUMPY},
     **{(module, "scalar"): _scalar for module in _NUMPY},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _array for core in ("core", "_core")},
-    ("numpy", "dtype"): lambda a: Dtype(str(a[0])),
+    ("numpy", "dtype"): lambda a: Dtype(word(a[0])),
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): lambda a: a[0],
     ("torch", "Size"): lambda a: sizes(a[0]),
-    ("torch", "device"): lambda a: str(a[0]),
+    ("torch", "device"): lambda a: word(a[0]),
 }
 """What REDUCE may make of the tuple of its arguments."""
 

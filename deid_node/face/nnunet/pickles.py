@@ -20,6 +20,7 @@ from deid_node.face.nnunet.names import (
     Storage,
     checked_key,
     storage_of,
+    word,
 )
 
 if TYPE_CHECKING:
@@ -127,8 +128,10 @@ class _Machine:
             values.append(value)
         return values[::-1]
 
-    def name(self, module: str, name: str) -> None:
+    def name(self, module: object, name: object) -> None:
         """Push a name of the table; refuse any other."""
+        # nothing but strings is hashed: the hash of a tuple as deep as a stack ends the process
+        module, name = word(module), word(name)
         if (module, name) not in MAKERS and (module, name) not in MARKERS:
             raise ForeignModelRefused(
                 f"{self.what} names {_shown(module, name)}, which no model file needs"
