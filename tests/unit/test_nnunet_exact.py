@@ -29,6 +29,16 @@ CASES = (
     *("half the spacing", "turned", "smaller than a window"),
 )
 
+SMALL = Planned(
+    generation=1,
+    spacing_mm=(1.0, 1.0, 1.0),
+    patch=(8, 8, 8),
+    transpose_forward=(0, 1, 2),
+    transpose_backward=(0, 1, 2),
+    masked_norm=True,
+    labels=(1,),
+    mirror_axes=(),
+)
 CARD = ModelCard(name="m", version="1", sha256="0" * 64)
 
 
@@ -157,26 +167,21 @@ def test_groups_of_labels_are_joined_before_their_largest_piece_is_found() -> No
     labels[0, 0, 9] = 1
 
     joined = largest_pieces(labels.copy(), Postprocessing(classes=((1, 2),), least_mm3=None), 1)
-    kept = largest_pieces(labels.copy(), Postprocessing(classes=((1, 2),), least_mm3=(2.0,)), 1)
+    kept = largest_pieces(labels.copy(), Postprocessing(classes=((1, 2),), least_mm3=(5.0,)), 3)
 
     assert np.flatnonzero(joined).tolist() == [0, 1, 2]
     assert np.flatnonzero(kept).tolist() == [0, 1, 2, 5, 6]
 
 
-def test_an_image_of_zeros_is_held() -> None:
-    planned = Planned(
-        generation=1,
-        spacing_mm=(1.0, 1.0, 1.0),
-        patch=(8, 8, 8),
-        transpose_forward=(0, 1, 2),
-        transpose_backward=(0, 1, 2),
-        masked_norm=True,
-        labels=(1,),
-        mirror_axes=(),
-    )
+def test_an_image_of_one_value_has_no_contrast_and_no_nan() -> None:
+    prepared = prepare(np.full((9, 9, 9), 7, np.float32), (1.0, 1.0, 1.0), SMALL)
 
+    assert prepared.values.tobytes() == bytes(9 * 9 * 9 * 4)
+
+
+def test_an_image_of_zeros_is_held() -> None:
     with pytest.raises(ImplausibleFaceMask):
-        prepare(np.zeros((9, 9, 9), np.float32), (1.0, 1.0, 1.0), planned)
+        prepare(np.zeros((9, 9, 9), np.float32), (1.0, 1.0, 1.0), SMALL)
 
 
 @pytest.mark.parametrize("name", ["v1", "v1_thick"])

@@ -92,5 +92,4 @@ def _weight(patch: tuple[int, ...]) -> NDArray[np.float32]:
     point[tuple(n // 2 for n in patch)] = 1
     smooth = ndimage.gaussian_filter(point, [n * SIGMA for n in patch], mode="constant")
     weight: NDArray[np.float32] = (smooth / smooth.max()).astype(np.float32)
-    weight[weight == 0] = weight[weight > 0].min()
     return weight
