@@ -1,4 +1,4 @@
-"""Small verbs about the node itself: `init`, `status`, `echo`, `weights`, `version`."""
+"""Small verbs about the node itself: `init`, `status`, `echo`, `version`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from deid_node import __version__
 from deid_node.cli.options import ConfigOption, JsonOption, home_folder, settings_from
 from deid_node.cli.output import say, say_json, say_table
 from deid_node.errors import OutputUnwritable
-
-weights = typer.Typer(help="Face models.", no_args_is_help=True)
 
 SETTINGS_TEMPLATE: Final = """\
 # Settings of deid-node; `deid-node config schema` lists every key.
@@ -113,19 +111,3 @@ def version() -> None:
     Example: deid-node version
     """
     say(__version__)
-
-
-@weights.command("verify")
-def verify(config: ConfigOption = None, *, json: JsonOption = False) -> None:
-    """Check the configured model's files against the digests of its card.
-
-    Example: deid-node weights verify
-    """
-    from deid_node.face.weights import default_weights, read_card
-
-    model = settings_from(config).face.model
-    card = read_card(default_weights() if model == "default" else Path(model))
-    if json:
-        say_json({"name": card.name, "version": card.version, "sha256": card.sha256})
-    else:
-        say(f"{card.name} {card.version} is whole, digest {card.sha256[:16]}")

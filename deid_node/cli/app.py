@@ -21,6 +21,7 @@ from deid_node.cli import (
     send,
     serve,
     verify,
+    weights,
 )
 from deid_node.cli.output import complain
 from deid_node.errors import DeidNodeError
@@ -52,7 +53,7 @@ app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
 app.add_typer(config.app, name="config", rich_help_panel="What it is made of")
 app.add_typer(audit.app, name="audit", rich_help_panel="What it is made of")
 app.add_typer(mapping.app, name="mapping", rich_help_panel="What it is made of")
-app.add_typer(admin.weights, name="weights", rich_help_panel="What it is made of")
+app.add_typer(weights.app, name="weights", rich_help_panel="What it is made of")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -6,6 +6,7 @@
     - ForeignProfileUnreadable  stop   exit 78
     - KeyUnusable            stop      exit 78
   + WeightsUnusable          stop      exit 69
+  + ForeignModelRefused      stop      exit 65
   + InstanceRefused          refuse    exit 65
     - NotDicom               refuse    exit 65    C-STORE 0xC000
     - UndecodableInstance    refuse    exit 65    C-STORE 0xC000
@@ -78,6 +79,7 @@ from deid_node.errors.series import (
     UnevenSlices,
 )
 from deid_node.errors.setup import (
+    ForeignModelRefused,
     ForeignProfileUnreadable,
     KeyUnusable,
     ProfileInvalid,
@@ -94,6 +96,7 @@ __all__ = [
     "Disposition",
     "DuplicateInstance",
     "DuplicatePosition",
+    "ForeignModelRefused",
     "ForeignProfileUnreadable",
     "ImplausibleFaceMask",
     "InstanceRefused",

@@ -35,3 +35,10 @@ class WeightsUnusable(DeidNodeError):
 
     exit_code = 69
     next_step = "reinstall the weights, or name another model folder in [face] model"
+
+
+class ForeignModelRefused(DeidNodeError):
+    """A model to be imported is broken, hostile, or of a kind that gives no mask here."""
+
+    exit_code = 65
+    next_step = "nothing was kept; name the folder or zip that its authors publish"

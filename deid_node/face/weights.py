@@ -78,6 +78,17 @@ def read_card(folder: Path) -> ModelCard:
     return ModelCard(name=card["name"], version=card["version"], sha256=whole.hexdigest())
 
 
+def card_of(folder: Path) -> dict[str, Any]:
+    """Read a model's card as it is written, without verifying any file.
+
+    Raises
+    ------
+    WeightsUnusable
+        If it is missing or malformed.
+    """
+    return _parse(folder / CARD)
+
+
 def _parse(path: Path) -> dict[str, Any]:
     try:
         card: Any = json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,199 @@
+"""``deid-node weights``: face models that are at hand, and those that others trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deid_node.cli.options import ConfigOption, JsonOption, settings_from
+from deid_node.cli.output import complain, progress, say, say_json, say_table
+from deid_node.errors import WeightsUnusable
+
+if TYPE_CHECKING:
+    from deid_node.node.model_store import Licence
+
+app = typer.Typer(help="Face models.", no_args_is_help=True)
+
+USAGE = 64
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        help="Where imported models are kept. Default: deid-node/models in the user's data folder.",
+        show_default=False,
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(help="A model's NAME.", metavar="NAME")]
+
+
+@app.command("list")
+def list_models(folder: FolderOption = None, *, json: JsonOption = False) -> None:
+    """List the model that comes with the project, and those that were imported.
+
+    Example: deid-node weights list
+    """
+    from deid_node.face.weights import card_of
+    from deid_node.node.model_store import DEFAULT, imported_models
+
+    cards = [card_of(_place(name, folder)) for name in (DEFAULT, *imported_models(_models(folder)))]
+    if json:
+        say_json({"models": [_brief(card) for card in cards]})
+        return
+    say_table(
+        ("name", "version", "origin", "folds"),
+        [(b["name"], b["version"], b["origin"], str(b["folds"])) for b in map(_brief, cards)],
+    )
+
+
+@app.command()
+def show(name: NameArgument, folder: FolderOption = None, *, json: JsonOption = False) -> None:
+    """Show a model's card: where it is from, what its network is given, its terms.
+
+    Example: deid-node weights show default
+    """
+    import json as text
+
+    from deid_node.face.weights import card_of
+
+    place = _place(name, folder)
+    card = card_of(place)
+    if json:
+        say_json({"folder": str(place), "card": card})
+        return
+    say(f"{place}")
+    say(text.dumps({k: v for k, v in card.items() if k != "sha256"}, indent=1))
+
+
+@app.command()
+def verify(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A model's NAME. Default: the model of the settings.", show_default=False
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    folder: FolderOption = None,
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Check a model's files against the digests of its card.
+
+    Example: deid-node weights verify
+    """
+    from deid_node.config.load import model_folder
+    from deid_node.face.weights import read_card
+
+    card = read_card(_place(name, folder) if name else model_folder(settings_from(config)))
+    if json:
+        say_json({"name": card.name, "version": card.version, "sha256": card.sha256})
+    else:
+        say(f"{card.name} {card.version} is whole, digest {card.sha256[:16]}")
+
+
+@app.command("import")
+def import_(
+    path: Annotated[
+        Path,
+        typer.Argument(help="Folder or zip of a model of nnU-Net v1 or nnunetv2.", metavar="PATH"),
+    ],
+    name: Annotated[str, typer.Option(help="What the model is called from now on.")],
+    licence: Annotated[
+        Path | None,
+        typer.Option(
+            "--licence",
+            help="File with the model's terms. Default: the LICENCE among its files.",
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            help="A known trainer: you vouch that the model's own has its network and predictor.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: FolderOption = None,
+    *,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You have read the terms and keep to them.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Bring a model that others trained with nnU-Net; nothing in its files is run.
+
+    Example: deid-node weights import paper-model.zip --name paper --accept-licence
+    """
+    from deid_node.node.model_store import find_licence, import_model, is_name
+
+    if not is_name(name):
+        raise typer.BadParameter(
+            "a model's name has 1 to 40 of a-z, 0-9, '.', '_', '-', and is not 'default'",
+            param_hint="--name",
+        )
+    terms = find_licence(path, licence)
+    _show_terms(terms)
+    if not accept_licence:
+        complain(
+            "the terms of the model are not accepted; nothing was imported",
+            next_step="read them, ask its authors where they are missing, and add --accept-licence",
+        )
+        raise typer.Exit(USAGE)
+    card = import_model(path, name=name, folder=_models(folder), licence=terms, like=like)
+    if json:
+        say_json({"folder": str(_models(folder) / name), "card": card})
+        return
+    say(f"imported {name} {card['version']}: {card['origin']}, {len(card['input']['folds'])} folds")
+    say(f"its folder is {_models(folder) / name}")
+
+
+@app.command()
+def remove(name: NameArgument, folder: FolderOption = None, *, json: JsonOption = False) -> None:
+    """Delete an imported model.
+
+    Example: deid-node weights remove paper
+    """
+    from deid_node.node.model_store import remove_model
+
+    remove_model(name, _models(folder))
+    if json:
+        say_json({"removed": name})
+    else:
+        say(f"removed {name}")
+
+
+def _models(folder: Path | None) -> Path:
+    from deid_node.config.models import models_folder
+
+    return folder or models_folder()
+
+
+def _place(name: str, folder: Path | None) -> Path:
+    """Find a model's folder by its name."""
+    from deid_node.face.weights import default_weights
+    from deid_node.node.model_store import DEFAULT, is_name
+
+    if name == DEFAULT:
+        return default_weights()
+    if not is_name(name) or not (_models(folder) / name).is_dir():
+        raise WeightsUnusable(f"no imported model is called {name}; `deid-node weights list`")
+    return _models(folder) / name
+
+
+def _brief(card: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": card["name"],
+        "version": card["version"],
+        "origin": card.get("origin", "deid-node"),
+        "folds": len(card.get("input", {}).get("folds", [0])),
+    }
+
+
+def _show_terms(terms: Licence) -> None:
+    if not terms.text:
+        progress.print("no licence is among the model's files", markup=False, soft_wrap=True)
+        return
+    progress.print(f"the model's terms, {terms.file}:", markup=False, soft_wrap=True)
+    progress.print(terms.text, markup=False, soft_wrap=True)

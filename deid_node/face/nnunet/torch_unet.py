@@ -1,0 +1,104 @@
+"""The U-Net of an imported model on torch, from its weights alone; the one file that knows torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deid_node.errors import WeightsUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deid_node.face.nnunet.network import Topology
+
+_EPSILON = 1e-5
+_SLOPE = 1e-2
+
+
+def unet(
+    tensors: Mapping[str, NDArray[np.float32]], net: Topology
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Make a network ready.
+
+    Parameters
+    ----------
+    tensors
+        Weights, by the names of nnunetv2.
+    net
+        The topology that they have.
+
+    Returns
+    -------
+    callable
+        From (i, j, k) values to (c, i, j, k) probabilities of its finest output, both float32.
+
+    Raises
+    ------
+    WeightsUnusable
+        If torch is not installed.
+    """
+    try:
+        import torch  # noqa: PLC0415 - a costly import, of an optional package
+    except ImportError:
+        raise WeightsUnusable(
+            "imported models need torch: pip install 'deid-node[nnunet]'"
+        ) from None
+    network = _Network(torch, tensors, net)
+
+    def probabilities(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            out: NDArray[np.float32] = (
+                network(torch.from_numpy(values)[None, None])[0].softmax(0).numpy()
+            )
+        return out
+
+    return probabilities
+
+
+class _Network:
+    """Convolution, instance norm, leaky ReLU; strided down, transposed up, joined in between."""
+
+    def __init__(
+        self,
+        torch: Any,  # noqa: ANN401 - a module
+        tensors: Mapping[str, NDArray[np.float32]],
+        net: Topology,
+    ) -> None:
+        self._torch = torch
+        self._f = torch.nn.functional
+        self._w = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
+        self._net = net
+
+    def __call__(self, x: Any) -> Any:  # noqa: ANN401 - a tensor of torch
+        net = self._net
+        skips = []
+        for s, stride in enumerate(net.strides):
+            for c in range(net.convolutions[s]):
+                x = self._block(x, f"encoder.stages.{s}.0.convs.{c}", 1 if c else stride)
+            skips.append(x)
+        last = len(net.strides) - 2
+        for s in range(last + 1):
+            up = f"decoder.transpconvs.{s}"
+            x = self._f.conv_transpose3d(
+                x, self._w[f"{up}.weight"], self._w[f"{up}.bias"], stride=net.strides[-1 - s]
+            )
+            x = self._torch.cat((x, skips[last - s]), dim=1)
+            for c in range(net.decoder_convolutions[s]):
+                x = self._block(x, f"decoder.stages.{s}.convs.{c}", 1)
+        head = f"decoder.seg_layers.{last}"
+        return self._f.conv3d(x, self._w[f"{head}.weight"], self._w[f"{head}.bias"])
+
+    def _block(self, x: Any, name: str, stride: int | tuple[int, ...]) -> Any:  # noqa: ANN401 - a tensor of torch
+        weight = self._w[f"{name}.conv.weight"]
+        pads = [n // 2 for n in weight.shape[2:]]
+        x = self._f.conv3d(x, weight, self._w[f"{name}.conv.bias"], stride=stride, padding=pads)
+        x = self._f.instance_norm(
+            x,
+            weight=self._w[f"{name}.norm.weight"],
+            bias=self._w[f"{name}.norm.bias"],
+            eps=_EPSILON,
+        )
+        return self._f.leaky_relu_(x, _SLOPE)

@@ -1,0 +1,211 @@
+"""The answer of an imported model is nnU-Net v1's own, to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from deid_node.errors import ImplausibleFaceMask, WeightsUnusable
+from deid_node.face.model import ModelCard
+from deid_node.face.nnunet.exact import ExactModel, load_exact
+from deid_node.face.nnunet.plans import Planned, Postprocessing
+from deid_node.face.nnunet.prepare import largest_pieces, prepare
+from deid_node.face.nnunet.tiles import predict_windows
+from tests.fakes.command import run
+from tests.fakes.foreign_models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CASES = (
+    *("as it is", "no mirrors", "resampled", "thick slices", "a thick network", "zero air"),
+    *("half the spacing", "turned", "smaller than a window"),
+)
+
+SMALL = Planned(
+    generation=1,
+    spacing_mm=(1.0, 1.0, 1.0),
+    patch=(8, 8, 8),
+    transpose_forward=(0, 1, 2),
+    transpose_backward=(0, 1, 2),
+    masked_norm=True,
+    labels=(1,),
+    mirror_axes=(),
+)
+CARD = ModelCard(name="m", version="1", sha256="0" * 64)
+
+
+@pytest.fixture(scope="session")
+def answers() -> dict[str, NDArray[Any]]:
+    with np.load(MODELS / "v1_answers.npz") as stored:
+        return dict(stored)
+
+
+def digest(array: NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
+
+
+def planned_of(case: dict[str, NDArray[Any]]) -> Planned:
+    forward = tuple(int(axis) for axis in case["forward"])
+    return Planned(
+        generation=1,
+        spacing_mm=tuple(float(mm) for mm in case["target"]),
+        patch=tuple(int(n) for n in case["patch"]),
+        transpose_forward=forward,
+        transpose_backward=tuple(forward.index(axis) for axis in range(3)),
+        masked_norm=bool(case["masked"]),
+        labels=(1,),
+        mirror_axes=tuple(int(axis) for axis in case["mirror"]),
+    )
+
+
+def ramp(patch: tuple[int, ...]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Make the network of the stored answers: values times a ramp, against half the ramp."""
+    count = int(np.prod(patch))
+    rising = np.arange(count, dtype=np.float32).reshape(patch) / np.float32(count)
+    return lambda values: np.stack([values * rising, values * 0 + rising * np.float32(0.5)])
+
+
+def case_of(answers: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    return {key.split("/")[1]: v for key, v in answers.items() if key.startswith(f"{name}/")}
+
+
+def spacing_of(case: dict[str, NDArray[Any]]) -> tuple[float, ...]:
+    return tuple(float(mm) for mm in case["spacing"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_networks_input_is_v1s_to_the_last_bit(
+    answers: dict[str, NDArray[Any]], name: str
+) -> None:
+    case = case_of(answers, name)
+
+    prepared = prepare(case["image"].astype(np.float32), spacing_of(case), planned_of(case))
+
+    assert prepared.values.shape == tuple(case["prepared_shape"])
+    assert digest(prepared.values) == case["prepared"].tobytes()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_mean_of_windows_and_mirrors_is_v1s_to_the_last_bit(
+    answers: dict[str, NDArray[Any]], name: str
+) -> None:
+    case = case_of(answers, name)
+    planned = planned_of(case)
+    prepared = prepare(case["image"].astype(np.float32), spacing_of(case), planned)
+
+    found = predict_windows(
+        ramp(planned.patch), prepared.values, planned.patch, planned.mirror_axes
+    )
+
+    assert digest(found) == case["answer"].tobytes()
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("expected", "postprocessing"),
+    [
+        ("labels", None),
+        ("largest", Postprocessing(classes=((1,),), least_mm3=None)),
+        ("largest", Postprocessing(classes=None, least_mm3=None)),
+        ("larger", Postprocessing(classes=((1,),), least_mm3=(5.0,))),
+    ],
+)
+def test_no_voxel_of_the_answer_differs(
+    answers: dict[str, NDArray[Any]],
+    name: str,
+    expected: str,
+    postprocessing: Postprocessing | None,
+) -> None:
+    case = case_of(answers, name)
+    planned = planned_of(case)
+    model = ExactModel(
+        card=CARD,
+        planned=planned,
+        postprocessing=postprocessing,
+        folds=(ramp(planned.patch),),
+    )
+
+    labels = model.segment(case["image"].astype(np.float32), spacing_of(case))
+
+    np.testing.assert_array_equal(labels, case[expected])
+
+
+def test_two_folds_are_averaged_before_the_decision(answers: dict[str, NDArray[Any]]) -> None:
+    case = case_of(answers, "as it is")
+    planned = planned_of(case)
+    network = ramp(planned.patch)
+
+    def opposed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return -3 * network(values)
+
+    image = case["image"].astype(np.float32)
+    model = ExactModel(
+        card=CARD,
+        planned=planned,
+        postprocessing=None,
+        folds=(network, opposed),
+    )
+
+    labels = model.segment(image, spacing_of(case))
+
+    # the mean of p and -3 p is -p: wherever one class leads, the other one wins
+    assert np.mean(labels == 1 - case["labels"]) > 0.999
+
+
+def test_groups_of_labels_are_joined_before_their_largest_piece_is_found() -> None:
+    labels = np.zeros((1, 1, 12), np.uint8)
+    labels[0, 0, [0, 1, 2]] = [1, 2, 2]
+    labels[0, 0, [5, 6]] = 2
+    labels[0, 0, 9] = 1
+
+    joined = largest_pieces(labels.copy(), Postprocessing(classes=((1, 2),), least_mm3=None), 1)
+    kept = largest_pieces(labels.copy(), Postprocessing(classes=((1, 2),), least_mm3=(5.0,)), 3)
+
+    assert np.flatnonzero(joined).tolist() == [0, 1, 2]
+    assert np.flatnonzero(kept).tolist() == [0, 1, 2, 5, 6]
+
+
+def test_an_image_of_one_value_has_no_contrast_and_no_nan() -> None:
+    prepared = prepare(np.full((9, 9, 9), 7, np.float32), (1.0, 1.0, 1.0), SMALL)
+
+    assert prepared.values.tobytes() == bytes(9 * 9 * 9 * 4)
+
+
+def test_an_image_of_zeros_is_held() -> None:
+    with pytest.raises(ImplausibleFaceMask):
+        prepare(np.zeros((9, 9, 9), np.float32), (1.0, 1.0, 1.0), SMALL)
+
+
+@pytest.mark.parametrize("name", ["v1", "v1_thick"])
+def test_an_imported_network_answers_as_its_own_did(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("torch")
+    arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
+    assert run("weights", "import", MODELS / f"{name}.zip", *arguments) == 0
+    with np.load(MODELS / f"{name}.npz") as stored:
+        logits, values = stored["logits"][0], stored["input"][0, 0]
+
+    probabilities = load_exact(tmp_path / "m").folds[0](values)
+
+    raised = np.exp(logits.astype(float))
+    np.testing.assert_allclose(probabilities, raised / raised.sum(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("spoil", ["a folder that is none", "nnunetv2"])
+def test_what_is_no_model_of_v1_is_refused(tmp_path: Path, spoil: str) -> None:
+    if spoil == "nnunetv2":
+        source = MODELS / "v2.zip"
+        arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
+        assert run("weights", "import", source, *arguments) == 0
+    else:
+        shutil.copytree(MODELS, tmp_path / "m")
+
+    with pytest.raises(WeightsUnusable):
+        load_exact(tmp_path / "m")
