@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AGES = {
-    "newborn": Build(size=0.68, height=0.62, depth=0.68, jaw=0.95, bulge_mm=6.0),
-    "3 y": Build(size=0.9, height=0.75, depth=0.8, jaw=0.94, bulge_mm=5.0),
-    "10 y": Build(size=0.96, height=0.88, depth=0.9, jaw=0.97, bulge_mm=2.0),
-    "adult": Build(size=1.0, height=1.0, depth=1.0, jaw=1.0, bulge_mm=0.0),
+    "newborn": Build(height=0.62, depth=0.68, jaw=0.95, bulge_mm=6.0),
+    "3 y": Build(height=0.75, depth=0.8, jaw=0.94, bulge_mm=5.0),
+    "10 y": Build(height=0.88, depth=0.9, jaw=0.97, bulge_mm=2.0),
+    "adult": Build(height=1.0, depth=1.0, jaw=1.0, bulge_mm=0.0),
 }
+SIZES = {"newborn": 0.68, "3 y": 0.9, "10 y": 0.96, "adult": 1.0}
 CONTRASTS = ("T1", "T1CE", "T2", "FLAIR")
 PLANES = {"T1": "sagittal", "T1CE": "axial", "T2": "axial", "FLAIR": "coronal"}
 SLICES_MM = (1.0, 2.0, 5.0)
@@ -180,7 +181,8 @@ def draw_head(source: HeldOut, *, age: str, thick_mm: float, contrast: str, seed
     """
     rng = np.random.default_rng(seed)
     build = AGES[age]
-    linear = _pose(rng) / build.size
+    size = SIZES[age]
+    linear = _pose(rng) / size
     warp = Warp(build=build, frame=source.frame, linear=linear)
     low, high = _extent(source, warp)
     plane = PLANES[contrast]
@@ -208,7 +210,7 @@ def draw_head(source: HeldOut, *, age: str, thick_mm: float, contrast: str, seed
         values=_stored(values.astype(np.float32), order),
         affine=_affine(order, low, step, shape),
         landmarks={k: warp.place(point) * RAS_TO_LPS for k, point in source.landmarks.items()},
-        scale=build.size * source.frame.scale,
+        scale=size * source.frame.scale,
         tissue=_stored(labels != 0, order),
         brain=_stored(np.isin(labels, BRAIN), order),
         csf=_stored(labels == CSF, order),
