@@ -19,7 +19,7 @@ from scipy import ndimage as ndi
 if TYPE_CHECKING:
     from pathlib import Path
 
-FACE, EARS, BRAIN = 1, 2, 3
+FACE, EARS, BRAIN, FIRST_PART = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Network:
     clip: tuple[float, float]
 
     def probabilities(self, small: np.ndarray) -> np.ndarray:
-        """Class probabilities (4, x, y, z) of an image (x, y, z) on the grid, mirrored and averaged."""
+        """Class probabilities (classes, x, y, z) of an image (x, y, z) on the grid, mirrored and averaged."""
         x = np.clip(small, 0, None)
         x = np.clip(x, *np.percentile(x, self.clip))
         x = ((x - x.mean()) / (x.std() + 1e-6)).astype(np.float32)
@@ -83,7 +83,7 @@ def shrink(image: sitk.Image, net: Network) -> sitk.Image:
 def close(prob: np.ndarray) -> np.ndarray:
     """Probability that a voxel of the grid is to be removed, with the air in front and beside."""
     middle = prob.shape[1] // 2
-    face = np.maximum.accumulate(prob[FACE], axis=1)
+    face = np.maximum.accumulate(prob[FACE] + prob[FIRST_PART:].sum(0), axis=1)
     ears = prob[EARS].copy()
     ears[middle:] = np.maximum.accumulate(ears[middle:], axis=0)
     ears[:middle] = np.maximum.accumulate(ears[:middle][::-1], axis=0)[::-1]
