@@ -13,26 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deid_node.errors import ImplausibleFaceMask
-from deid_node.face.grid import RAS_SIGN
 from deid_node.face.head_frame import FAR, PLACES, SPREADS
-from deid_node.face.shrunk import read, shrink
+from deid_node.face.head_samples import LOW, STEP_MM, VOXEL_ML
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from deid_node.dicom.volume import Volume
     from deid_node.face.head_frame import HeadFrame
-    from deid_node.face.shrunk import Shrunk
-
-STEP_MM = 3.0
-"""Edge of the grid's voxels, in mm of an adult."""
-
-LOW = np.array([-102.0, -126.0, -141.0])
-HIGH = np.array([102.0, 84.0, 48.0])
-"""Corners of the grid in head coordinates: from behind the ears to before the nose, from below
-the chin to above the brow."""
+    from deid_node.face.head_samples import HeadSamples
 
 BALL_MM = 12.0
 """Radius of the ball round a feature's middle that tells whether it is gone."""
@@ -51,9 +41,6 @@ COVERED, EAR_COVERED = 0.95, 0.9
 RETREATED, CHIN_RETREATED = 0.95, 0.85
 """Share of the rays that must be met farther back."""
 
-TISSUE_SHARE = 0.1
-"""Share of the 99th percentile above which a value is tissue."""
-
 RETREAT_MM = 6.0
 """A face's surface counts as gone where it has retreated by this much along a ray from the front."""
 
@@ -62,6 +49,9 @@ LEAST_RAYS = 4
 
 HALF_WIDTH_MM, BROW_MM = 33.0, 8.0
 """Rays are cast within this half width, from this height down."""
+
+CUT_MM = -9.0
+"""A ray that meets nothing before this met no skin: the field of view cuts the face off there."""
 
 CHIN_MM, JUTTING_MM = 42.0, 18.0
 """The chin is looked for as far below the mouth as this, where the midline still lies no farther
@@ -90,40 +80,27 @@ class Coverage:
 
 
 def measure(
-    mask: NDArray[np.bool_],
-    volume: Volume,
-    frame: HeadFrame,
-    parts: Mapping[str, NDArray[np.float64]],
-    seen: Shrunk | None = None,
+    head: HeadSamples, frame: HeadFrame, parts: Mapping[str, NDArray[np.float64]]
 ) -> Coverage:
-    """Measure a mask on the volume it was made for.
+    """Measure what a mask takes of each feature and of the surface.
 
     Parameters
     ----------
-    mask : (slices, rows, columns) ndarray of bool
-        What would be removed.
-    volume
-        The original.
+    head
+        The original and the mask, read in the same frame.
     frame
         Of the head.
     parts
         Centres of what the model found, in RAS mm; a part that is missing is looked for where
         the frame has it.
-    seen
-        The volume as the model read it; smoothed anew where it is not given.
     """
-    at = _points()
-    affine = _affine(frame)
-    tissue = _tissue(seen or shrink(volume, STEP_MM * frame.scale), affine, at.shape[1:])
-    removed, inside = _look_up(mask, volume, affine, at.shape[1:])
-    tissue &= inside
     features = {}
     for name in FEATURES:
-        share = _ball(at, _middle(name, frame, parts), tissue, removed, inside)
+        share = _ball(head, _middle(name, frame, parts))
         if share is not None:
             features[name] = share
     mouth = float(_middle("mouth", frame, parts)[2])
-    retreated, chin = _rays(at, tissue, removed, mouth)
+    retreated, chin = _rays(head, mouth)
     return Coverage(features=features, retreated=retreated, chin=chin)
 
 
@@ -168,70 +145,24 @@ def _middle(
     return found if near else place
 
 
-def _points() -> NDArray[np.float32]:
-    """Head coordinates of the grid, (3, i, j, k)."""
-    axes = [np.arange(a, b + STEP_MM / 2, STEP_MM) for a, b in zip(LOW, HIGH, strict=True)]
-    return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
-
-
-def _affine(frame: HeadFrame) -> NDArray[np.float64]:
-    """Index of the grid to LPS, in mm."""
-    affine = np.eye(4)
-    affine[:3, :3] = frame.axes.T * frame.scale * STEP_MM
-    affine[:3, 3] = frame.to_patient(LOW)
-    return np.asarray(np.diag([*RAS_SIGN, 1.0]) @ affine)
-
-
-def _tissue(seen: Shrunk, affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    values = read(seen, affine, shape)
-    return np.asarray(values > TISSUE_SHARE * np.percentile(values, 99))
-
-
-def _look_up(
-    mask: NDArray[np.bool_],
-    volume: Volume,
-    affine: NDArray[np.float64],
-    shape: tuple[int, ...],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Read the mask at the nearest voxel; second, whether there is one."""
-    to_voxel = np.linalg.inv(volume.affine) @ affine
-    index = np.indices(shape, np.float32).reshape(3, -1)
-    at = np.rint(to_voxel[:3, :3] @ index + to_voxel[:3, 3:]).astype(np.int32)
-    seen = ((at >= 0) & (at < np.array(mask.shape)[:, None])).all(axis=0)
-    removed = np.zeros(seen.shape, bool)
-    removed[seen] = mask[tuple(at[:, seen])]
-    return removed.reshape(shape), seen.reshape(shape)
-
-
-def _ball(
-    at: NDArray[np.float32],
-    middle: NDArray[np.float64],
-    tissue: NDArray[np.bool_],
-    removed: NDArray[np.bool_],
-    seen: NDArray[np.bool_],
-) -> float | None:
-    away = at - middle.astype(np.float32)[:, None, None, None]
+def _ball(head: HeadSamples, middle: NDArray[np.float64]) -> float | None:
+    away = head.at - middle.astype(np.float32)[:, None, None, None]
     near = (away**2).sum(axis=0) < BALL_MM**2
-    there = near & tissue
-    if not near.any() or seen[near].mean() < LEAST_SEEN:
+    there = near & head.tissue
+    if not near.any() or head.seen[near].mean() < LEAST_SEEN:
         return None
-    if there.sum() * STEP_MM**3 / 1000 < LEAST_TISSUE_ML:
+    if there.sum() * VOXEL_ML < LEAST_TISSUE_ML:
         return None
-    return float(removed[there].mean())
+    return float(head.removed[there].mean())
 
 
-def _rays(
-    at: NDArray[np.float32],
-    tissue: NDArray[np.bool_],
-    removed: NDArray[np.bool_],
-    mouth: float,
-) -> tuple[float | None, float | None]:
+def _rays(head: HeadSamples, mouth: float) -> tuple[float | None, float | None]:
     """Cast rays from the front; share retreated over the face, and over the chin."""
-    x, z = at[0][:, 0, :], at[2][:, 0, :]
-    before, met = _depth(tissue, at)
-    after, _ = _depth(tissue & ~removed, at)
+    x, z = head.at[0][:, 0, :], head.at[2][:, 0, :]
+    before, met = _depth(head.tissue, head.at)
+    after, _ = _depth(head.tissue & ~head.removed, head.at)
     retreat = before - after
-    inner = met & (np.abs(x) < HALF_WIDTH_MM)
+    inner = met & (before > CUT_MM) & (np.abs(x) < HALF_WIDTH_MM)
     face = inner & (z < BROW_MM) & (z > mouth - STEP_MM)
     near = np.abs(x) < HALF_WIDTH_MM / 2
     level = before[near & met & (np.abs(z - mouth) < 2 * STEP_MM)]

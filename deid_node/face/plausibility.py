@@ -15,6 +15,7 @@ from scipy import ndimage
 from deid_node.errors import ImplausibleFaceMask
 from deid_node.face.coverage import check_coverage, measure
 from deid_node.face.grid import block_means, body_axes, to_body
+from deid_node.face.head_samples import sample_head
 from deid_node.face.placement import check_placement
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ MASK_SHARE = (0.005, 0.6)
 
 COVERED = 0.9
 """Share of the surely-face grid voxels of the volume that a mask must hold."""
+
+LOST_ML = 0.1
+"""Brain, as the model finds it, that may be removed, in ml [0.00; once 0.05, a speck of what the
+model took for brain far from it]."""
 
 LOOKS = 200_000
 """At most about this many masked voxels are looked up, evenly spread."""
@@ -102,7 +107,8 @@ def judge(
     _brain_spared(mask, estimate, volume)
     _face_covered(mask, estimate, volume)
     _open_in_front(mask, volume)
-    check_coverage(measure(mask, volume, frame, estimate.parts, estimate.seen), ears=ears)
+    head = sample_head(mask, volume, frame, estimate.seen)
+    check_coverage(measure(head, frame, estimate.parts), ears=ears)
 
 
 def _finite(estimate: FaceEstimate, volume: Volume) -> None:
@@ -182,12 +188,14 @@ def _edges(mask: NDArray[np.bool_]) -> None:
 def _brain_spared(mask: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume) -> None:
     """Look up what the estimate says at the centres of masked voxels."""
     masked = np.flatnonzero(mask)
-    masked = masked[:: 1 + len(masked) // LOOKS]
+    every = 1 + len(masked) // LOOKS
+    masked = masked[::every]
     to_estimate = np.linalg.inv(estimate.affine) @ volume.affine
     voxels = np.stack(np.unravel_index(masked, mask.shape))
     at = to_estimate[:3, :3] @ voxels + to_estimate[:3, 3:]
     n_brain = int((ndimage.map_coordinates(estimate.brain, at, order=1) > BORDER).sum())
-    if n_brain:
+    voxel_ml = float(np.prod(volume.spacing_mm())) / 1000
+    if n_brain * every * voxel_ml > LOST_ML:
         raise ImplausibleFaceMask(why="part of the brain would be removed")
 
 
