@@ -185,7 +185,9 @@ def test_an_image_of_zeros_is_held() -> None:
 
 
 @pytest.mark.parametrize("name", ["v1", "v1_thick"])
-def test_an_imported_network_answers_to_the_last_bit_as_its_own_did(tmp_path: Path, name: str) -> None:
+def test_an_imported_network_answers_to_the_last_bit_as_its_own_did(
+    tmp_path: Path, name: str
+) -> None:
     torch = pytest.importorskip("torch")
     arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
     assert run("weights", "import", MODELS / f"{name}.zip", *arguments) == 0
