@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 import zipfile
-from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from deid_node.face.nnunet.names import Array
-from deid_node.face.nnunet.pickles import read_pickle
 from deid_node.node import model_store
 from deid_node.node.durable import write_file
 from tests.fakes.command import run
@@ -384,37 +380,6 @@ def test_an_nnunetv2_model_of_another_kind_is_refused(
     (model / file).write_text(text.replace(old, new))
 
     assert complaint in refused(capfd, model)
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_plain_values_and_arrays_are_read_as_pickle_reads_them(protocol: int) -> None:
-    array = np.arange(6.0).reshape(2, 3)
-    values = {
-        "numbers": [0, -1, 255, 70000, 2**70, 1.5, True, None],
-        "words": ("é", b"\xff", ""),
-        "inner": OrderedDict(a={1: (2,)}),
-        "factory": defaultdict(list, {3: [4]}),
-        "scalars": [np.float32(2.5), np.int64(-7), np.bool_(True)],  # noqa: FBT003 - a value
-    }
-    arrays = [array, np.asfortranarray(array), array.astype(">i2"), np.zeros((0, 3))]
-    if protocol < 2:
-        del values["inner"], values["factory"], values["scalars"], values["words"]
-        arrays = []
-
-    pickled = pickle.dumps({"values": values, "arrays": arrays}, protocol)
-    found = read_pickle(io.BytesIO(pickled), what="x")
-
-    assert found["values"] == values
-    for each, expected in zip(found["arrays"], arrays, strict=True):
-        assert isinstance(each, Array)
-        assert each.values is not None
-        np.testing.assert_array_equal(each.values, expected)
-
-
-def test_a_set_comes_as_a_list() -> None:
-    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-        pickled = pickle.dumps([{1}, frozenset({2})], protocol)
-        assert read_pickle(io.BytesIO(pickled), what="x") == [[1], [2]]
 
 
 def test_the_models_of_the_tests_hold_no_path_of_a_machine() -> None:
