@@ -2,23 +2,27 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TRAIN  := .venv-train
+TOY    := build/face-model-smoke
 PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools
 SLOW   ?= not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test test-slow check bench bench-headers clean
+.PHONY: help setup peers demo test test-slow check bench bench-headers face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
 setup: $(VENV)/.installed    ## a virtual environment with everything in it
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: EXTRA := check
+$(TRAIN)/.installed: EXTRA := train
+$(VENV)/.installed $(TRAIN)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "deid-node needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tools/install_debian.sh python3-venv
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --quiet --disable-pip-version-check --editable '.[check]'
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --quiet --disable-pip-version-check --editable '.[$(EXTRA)]'
 	@touch $@
 
 peers:           ## the real DICOM programs that some tests talk to (Debian, as root)
@@ -45,5 +49,9 @@ bench: setup     ## CPU-seconds and memory of each stage
 bench-headers: setup peers   ## header de-identification beside its peers: speed and what is left
 	$(BIN)/python bench/headers.py
 
+face-model-smoke: $(TRAIN)/.installed    ## retrain the face model as a toy: targets to a loaded folder
+	rm -rf $(TOY)
+	PYTHONPATH=tools $(TRAIN)/bin/python -m face_model.smoke $(TOY)
+
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
