@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TRAIN  := .venv-train
+TOY    := build/face-model-smoke
 PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools
 SLOW   ?= not slow
 
@@ -14,19 +16,22 @@ FACE      := .venv-face
 FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers clean
+.PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
+  face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
 setup: $(VENV)/.installed    ## a virtual environment with everything in it
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: EXTRA := check
+$(TRAIN)/.installed: EXTRA := train
+$(VENV)/.installed $(TRAIN)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "deid-node needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tools/install_debian.sh python3-venv
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --quiet --disable-pip-version-check --editable '.[check]'
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --quiet --disable-pip-version-check --editable '.[$(EXTRA)]'
 	@touch $@
 
 peers:           ## the real DICOM programs that some tests talk to (Debian, as root)
@@ -70,5 +75,9 @@ bench-face-peers: $(FACE_DONE)   ## the face model beside its peers (HEADS= LAND
 	  $(if $(LABELS),--labels $(LABELS)) --peers $(FACE)/bin \
 	  --template $$data/mean_reg2mean.nii.gz --facemask $$data/facemask.nii.gz
 
+face-model-smoke: $(TRAIN)/.installed    ## retrain the face model as a toy: targets to a loaded folder
+	rm -rf $(TOY)
+	PYTHONPATH=tools $(TRAIN)/bin/python -m face_model.smoke $(TOY)
+
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) $(FACE) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN) $(FACE) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

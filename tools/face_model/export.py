@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from face_model import network
 if TYPE_CHECKING:
     from torch import nn
 
+NUMBERS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType]  # noqa: SLF001 - in nnunetv2's log
 SHIPPED = ("face.xml", "face.bin", "face.safetensors", "plans.json")
 TRAINING_DATA = (
     "Synthetic MR of any contrast, drawn by code from 20 whole-head label maps of adults "
@@ -33,8 +35,22 @@ LIMITS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the card says that the files do not; the defaults are those of the default model."""
+
+    name: str = "default"
+    version: str
+    licence: str = "Apache-2.0"
+    training_data: str = TRAINING_DATA
+    measured: dict[str, Any] = field(default_factory=dict)
+    limits: tuple[str, ...] = LIMITS
+
+
 def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """Read weights from a checkpoint of `train` or a bare state dict; the averaged ones win.
+    """Read weights from a checkpoint of `train` or nnunetv2, or a bare state dict.
+
+    The averaged ones win.
 
     Parameters
     ----------
@@ -46,8 +62,10 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     dict of str to Tensor
         State dict in float32.
     """
-    stored = torch.load(path, weights_only=True, map_location="cpu")
-    state = stored.get("average", stored.get("network", stored))
+    with torch.serialization.safe_globals(NUMBERS):
+        stored = torch.load(path, weights_only=True, map_location="cpu")
+    keys = ("average", "network", "network_weights")
+    state = next((stored[key] for key in keys if key in stored), stored)
     return {name: tensor.float().contiguous() for name, tensor in state.items()}
 
 
@@ -99,22 +117,20 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def card(folder: Path, version: str, measured: dict[str, Any]) -> dict[str, Any]:
-    """Describe the shipped folder: digests, licence, data, results and limits."""
+def card(folder: Path, told: Told) -> dict[str, Any]:
+    """Describe the folder: digests, licence, data, results and limits."""
     return {
-        "name": "default",
-        "version": version,
+        "name": told.name,
+        "version": told.version,
         "sha256": {name: digest(folder / name) for name in SHIPPED},
-        "licence": "Apache-2.0",
-        "training_data": TRAINING_DATA,
-        "measured": measured,
-        "limits": list(LIMITS),
+        "licence": told.licence,
+        "training_data": told.training_data,
+        "measured": told.measured,
+        "limits": list(told.limits),
     }
 
 
-def export(
-    state: Path, folder: Path, plan: dict[str, Any], version: str, measured: Path | None
-) -> None:
+def export(state: Path, folder: Path, plan: dict[str, Any], told: Told) -> None:
     """Write every file of the folder; the card last, so that a torn export does not verify."""
     net = network.build(plan)
     net.load_state_dict(load_state(state))
@@ -123,9 +139,7 @@ def export(
     (folder / "plans.json").write_text(json.dumps(plan, indent=1) + "\n")
     difference = write_ir(net, folder, plan["deid_node"]["patch"])
     save_file(_unique_tensors(net), folder / "face.safetensors")
-    results = json.loads(measured.read_text()) if measured else {}
-    written = card(folder, version, results)
-    (folder / "card.json").write_text(json.dumps(written, indent=1) + "\n")
+    (folder / "card.json").write_text(json.dumps(card(folder, told), indent=1) + "\n")
     print(f"{folder}: IR against torch, softmax differs by at most {difference:.1e}")
 
 
@@ -143,6 +157,8 @@ if __name__ == "__main__":
         chosen.state,
         chosen.folder,
         network.plans(patch=chosen.patch, spacing_mm=chosen.spacing),
-        chosen.version,
-        chosen.measured,
+        Told(
+            version=chosen.version,
+            measured=json.loads(chosen.measured.read_text()) if chosen.measured else {},
+        ),
     )

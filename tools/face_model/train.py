@@ -266,11 +266,12 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
         rate = settings.rate * warm * (1 - done) ** 0.9
         step(state, next(batches), rate, settings.averaging)
         state.seconds = before + time.monotonic() - began
-        if state.iteration % REPORT_EVERY == 0:
+        if state.iteration % arguments.report_every == 0:
             report(state, samples, rate, folder)
         if state.iteration % SAVE_EVERY == 0:
             save(state, checkpoint)
-    report(state, samples, 0.0, folder)
+    if state.losses:
+        report(state, samples, 0.0, folder)
     save(state, checkpoint)
 
 
@@ -288,6 +289,7 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--averaging", type=float, default=0.995)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--report-every", type=int, default=REPORT_EVERY, help="iterations")
     chosen = parser.parse_args()
     run(
         chosen,
