@@ -22,7 +22,7 @@ from face_model import network
 if TYPE_CHECKING:
     from torch import nn
 
-NUMBERS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType]  # noqa: SLF001 - in nnunetv2's log
+NUMBERS = (np._core.multiarray.scalar, np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType)  # noqa: SLF001 - in nnunetv2's log
 SHIPPED = ("face.xml", "face.bin", "face.safetensors", "plans.json")
 TRAINING_DATA = (
     "Synthetic MR of any contrast, drawn by code from 20 whole-head label maps of adults "
@@ -62,7 +62,7 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     dict of str to Tensor
         State dict in float32.
     """
-    with torch.serialization.safe_globals(NUMBERS):
+    with torch.serialization.safe_globals(list(NUMBERS)):
         stored = torch.load(path, weights_only=True, map_location="cpu")
     keys = ("average", "network", "network_weights")
     state = next((stored[key] for key in keys if key in stored), stored)
