@@ -20,7 +20,7 @@ FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
   face-model-smoke clean
 
 help:            ## list the targets
-	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
 
 setup: $(VENV)/.installed    ## a virtual environment with everything in it
 
