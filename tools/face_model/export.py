@@ -22,7 +22,13 @@ from face_model import network
 if TYPE_CHECKING:
     from torch import nn
 
-NUMBERS = (np._core.multiarray.scalar, np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType)  # noqa: SLF001 - in nnunetv2's log
+# what nnunetv2's log is pickled with, beside plain containers; first, how numpy writes a scalar
+NUMBERS = (
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    np.dtypes.Float32DType,
+    np.dtypes.Float64DType,
+)
 SHIPPED = ("face.xml", "face.bin", "face.safetensors", "plans.json")
 TRAINING_DATA = (
     "Synthetic MR of any contrast, drawn by code from 20 whole-head label maps of adults "
