@@ -27,8 +27,8 @@ def drawn_map() -> synth.LabelMap:
     axis = torch.arange(synth.EDGE, dtype=torch.float32) - 128.5
     radius = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt()
     codes = torch.zeros((synth.EDGE,) * 3, dtype=torch.uint8)
-    codes[radius < 90] = 2 * 4
-    codes[radius < 75] = 1 * 4 + 3
+    codes[radius < 90] = 2 * synth.KINDS
+    codes[radius < 75] = 1 * synth.KINDS + 3
     front = (axis[:, None] > 78) & (axis < 0)
     codes += (front[None] & (radius > 78)).to(torch.uint8)
     return synth.LabelMap(codes=codes, frame=FRAME)

@@ -30,7 +30,7 @@ def anatomy() -> torch.Tensor:
 def sure(target: torch.Tensor) -> torch.Tensor:
     """Logits of a network that is sure of `target`."""
     hot = torch.nn.functional.one_hot(target, train.CLASSES).movedim(-1, 1)
-    return 12.0 * hot.float()
+    return 16.0 * hot.float()
 
 
 def state() -> train.State:

@@ -145,6 +145,7 @@ def export(state: Path, folder: Path, plan: dict[str, Any], told: Told) -> None:
     (folder / "plans.json").write_text(json.dumps(plan, indent=1) + "\n")
     difference = write_ir(net, folder, plan["deid_node"]["patch"])
     save_file(_unique_tensors(net), folder / "face.safetensors")
+    (folder / "face.safetensors").chmod(0o644)  # written for its owner alone
     (folder / "card.json").write_text(json.dumps(card(folder, told), indent=1) + "\n")
     print(f"{folder}: IR against torch, softmax differs by at most {difference:.1e}")
 
