@@ -17,6 +17,8 @@ from deid_node.face.coverage import check_coverage, measure
 from deid_node.face.grid import block_means, body_axes, to_body
 from deid_node.face.head_samples import sample_head
 from deid_node.face.placement import check_placement
+from deid_node.face.removal import check_removal, measure_removal
+from deid_node.face.surface import check_anchors, find_anchors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +110,9 @@ def judge(
     _face_covered(mask, estimate, volume)
     _open_in_front(mask, volume)
     head = sample_head(mask, volume, frame, estimate.seen)
+    check_anchors(find_anchors(head))
     check_coverage(measure(head, frame, estimate.parts), ears=ears)
+    check_removal(measure_removal(head), ears=ears)
 
 
 def _finite(estimate: FaceEstimate, volume: Volume) -> None:

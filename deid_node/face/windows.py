@@ -58,7 +58,6 @@ def see(
     grid
         Where they lie.
     """
-    spacing_mm = shrunk.spacing_mm
     low, high = extent(volume.affine, volume.stored.shape)
     needed = np.ceil((high - low) / spacing_mm).astype(int) + 1
     shape = np.maximum(needed, window)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 HEAD_MM = np.array([76.0, 98.0, 110.0])
 """Half axes of the fake head to the right, the front and the top, in mm."""
 
-GLOBES = np.array([0.0, 76.0, 8.0])
+GLOBES = np.array([0.0, 66.0, -24.0])
 """Middle of the globes, in mm to the right, the front and the top of the fake head's middle."""
 
-FIELD_MM = 240.0
+FIELD_MM = 212.0
 """Field of view in which the head has `HEAD_MM`; a smaller one has a smaller head."""
 
 CARD = ModelCard(name="fake", version="1", sha256="0" * 64)
@@ -76,8 +76,8 @@ def _head(
     """Draw the classes; x, y, z are adult mm from the head's middle."""
     brain = _ball(x / 64, (y + 12) / 72, (z - 35) / 58)
     front = _soft((y - 42) / 8) * _soft((130 - y) / 8)
-    below = _soft((22 - z) / 8) * _soft((z + 112) / 8) * _soft((70 - np.abs(x)) / 8)
-    ears = _ball((np.abs(x) - 82) / 22, (y + 12) / 26, (z + 12) / 34)
+    below = _soft((22 - z) / 8) * _soft((z + 138) / 8) * _soft((70 - np.abs(x)) / 8)
+    ears = _ball((np.abs(x) - 82) / 22, (y + 22) / 26, (z + 44) / 34)
     face = front * below
     return FaceEstimate(
         face=(face * (1 - brain)).astype(np.float32),

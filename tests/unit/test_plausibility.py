@@ -60,10 +60,10 @@ def test_a_face_passes_in_any_order_of_voxels() -> None:
 def test_a_face_cut_at_the_nose_passes() -> None:
     whole = head_volume()
     affine = whole.affine.copy()
-    affine[:3, 3] += affine[:3, 0] * 10
-    # the estimate of the whole head, of which the lower third is outside the field of view
+    affine[:3, 3] += affine[:3, 0] * 7
+    # the estimate of the whole head, of which the lower quarter is outside the field of view
     _, estimate, _ = case(whole)
-    volume = volume_of(whole.stored[10:], affine)
+    volume = volume_of(whole.stored[7:], affine)
     mask = shape_mask(estimate, volume, MaskPolicy())
 
     judge(mask, estimate, volume)
@@ -158,7 +158,7 @@ def test_a_face_at_the_back_of_the_head_is_held() -> None:
     behind = turned_round(estimate, 1)
     mask = shape_mask(behind, volume, MaskPolicy())
 
-    with pytest.raises(ImplausibleFaceMask, match="would be removed"):
+    with pytest.raises(ImplausibleFaceMask, match="ear would stay"):
         judge(mask, behind, volume)
 
 
@@ -264,7 +264,7 @@ def test_a_mask_that_leaves_face_is_held() -> None:
 def test_a_mask_with_something_before_it_is_held() -> None:
     mask, estimate, volume = case()
     closed = mask.copy()
-    closed[:, :2] = False
+    closed[::2, :2] = False
 
     with pytest.raises(ImplausibleFaceMask, match="reaches the edge of the volume in front"):
         judge(closed, estimate, volume)

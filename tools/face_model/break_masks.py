@@ -193,7 +193,7 @@ def study(model: FaceModel, trials: Iterator[Trial], every: int) -> Iterator[dic
         estimate = model.estimate(trial.volume)
         mask = shape_mask(estimate, trial.volume, MaskPolicy())
         yield row(trial, "as the runtime makes it", mask, estimate)
-        if number % every:
+        if number % every != every // 2:
             continue
         other = None if before is None else _carried(*before, trial)
         for kind, broken, told in breaks(trial, mask, estimate, other):
