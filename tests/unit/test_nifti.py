@@ -13,6 +13,8 @@ from drawn_head.series import dicom_series
 
 from deid_node.dicom.series import Series
 from deid_node.errors import OutputUnwritable
+from deid_node.face.openvino_model import load_model
+from deid_node.face.weights import default_weights
 from deid_node.node import nifti
 from deid_node.node.nifti import write_nifti
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify
@@ -24,7 +26,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 @pytest.fixture(scope="module", params=["axial", "sagittal", "coronal", "oblique"])
 def result(request: pytest.FixtureRequest) -> DeidentifiedSeries:
     instances = dicom_series(small_head(orientation=request.param))
-    recipe = recipe_of()
+    recipe = recipe_of(model=load_model(default_weights(), threads=1))
     return deidentify(Series(instances=tuple(instances)), recipe)
 
 

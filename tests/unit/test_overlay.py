@@ -13,6 +13,8 @@ from pydicom import dcmread
 
 from deid_node.dicom.series import Series
 from deid_node.face.fill import Fill
+from deid_node.face.openvino_model import load_model
+from deid_node.face.weights import default_weights
 from deid_node.pipeline.deidentify import deidentify
 from tests.fakes.recipe import recipe_of
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("orientation", ["axial", "sagittal", "coronal", "oblique"])
 def test_seg_lies_on_the_replaced_voxels(orientation: str, tmp_path: Path) -> None:
     instances = dicom_series(small_head(orientation=orientation))  # type: ignore[arg-type]
-    recipe = recipe_of(profile="basic", fill=Fill(method="constant", constant=0))
+    model = load_model(default_weights(), threads=1)
+    recipe = recipe_of(profile="basic", fill=Fill(method="constant", constant=0), model=model)
     result = deidentify(Series(instances=tuple(instances)), recipe)
     for each in (*result.instances, result.segmentation):
         (tmp_path / f"{each.sop_instance_uid}.dcm").write_bytes(each.part10)
