@@ -178,7 +178,7 @@ def _place(name: str, folder: Path | None) -> Path:
     if name == DEFAULT:
         return default_weights()
     if not is_name(name) or not (_models(folder) / name).is_dir():
-        raise WeightsUnusable(f"no imported model is called {name}; `deid-node weights list`")
+        raise WeightsUnusable(f"no imported model is called {name}, see `deid-node weights list`")
     return _models(folder) / name
 
 

@@ -152,7 +152,7 @@ def remove_model(name: str, folder: Path) -> None:
         If it cannot be deleted.
     """
     if not is_name(name) or not (folder / name).is_dir():
-        raise WeightsUnusable(f"no imported model is called {name}")
+        raise WeightsUnusable(f"no imported model is called {name}, see `deid-node weights list`")
     try:
         doomed = Path(tempfile.mkdtemp(dir=folder, prefix=f".{name}-", suffix=DRAFT_SUFFIX))
         (folder / name).replace(doomed)

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from drawn_head.head import Head, draw_head, grid
 
 from deid_node.face.openvino_model import load_model
-from face_model import evaluate_drawn, export, network, targets, toy, train
+from face_model import export, network, targets, toy, train
+from face_model.defacers import Runtime
+from face_model.drawn_heads import drawn_heads
+from face_model.score import find_surface, score
 
 SEEDS = {"training_seg_01.nii.gz": 1, **dict(zip(train.HELD_OUT, (2, 3), strict=True))}
 SETTINGS = train.Settings(
@@ -29,12 +31,6 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     """Return the reports of a run, without the lines that say its settings."""
     lines = (folder / "log.jsonl").read_text().splitlines()
     return [line for line in map(json.loads, lines) if "loss" in line]
-
-
-def drawn_head() -> Head:
-    """Draw the head that is looked at in the end; no seed of the training drew it."""
-    where = grid("axial", 3.0)
-    return draw_head(contrast="T1", shape=where.shape, affine=where.affine, seed=11)
 
 
 def main(folder: Path, minutes: float) -> None:
@@ -59,7 +55,9 @@ def main(folder: Path, minutes: float) -> None:
     export.export(run / "checkpoint.pt", model, plan, told)
     loaded = load_model(model, threads=1)
     print(f"every file is what the card says: {loaded.card.name}, {loaded.card.sha256[:16]}")
-    print("one drawn head:", evaluate_drawn.score(loaded, drawn_head()))
+    head = next(drawn_heads())  # no seed of the training drew it
+    answer = Runtime(model)(head)
+    print(f"{head.name}: {answer.verdict}; {score(head, answer.removed, find_surface(head))}")
 
 
 if __name__ == "__main__":
