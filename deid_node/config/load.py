@@ -130,7 +130,10 @@ def recipe_from(settings: Settings) -> Recipe:
         pseudonyms=Pseudonyms(read_key(settings.pseudonym_key)),
         model=load_model(model_folder(settings), threads=face.threads),
         mask=MaskPolicy(
-            margin_mm=face.margin_mm, brain_guard_mm=face.brain_guard_mm, ears=face.ears
+            margin_mm=face.margin_mm,
+            brain_guard_mm=face.brain_guard_mm,
+            ear_guard_mm=face.ear_guard_mm,
+            ears=face.ears,
         ),
         fill=fill,
     )

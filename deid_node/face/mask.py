@@ -18,6 +18,7 @@ from deid_node.face.region import (
     around,
     beside,
     distance_inside,
+    divide_air,
     floating,
     in_front,
     largest,
@@ -64,8 +65,11 @@ class MaskPolicy:
     margin_mm
         The mask is this much larger than what the model calls face or ears, in mm.
     brain_guard_mm
-        No voxel nearer than this to what the model calls brain is masked, in mm; at least
-        `LEAST_GUARD_MM`.
+        No voxel of the face nearer than this to what the model calls brain is masked, in mm of
+        an adult: times the head's scale; at least `LEAST_GUARD_MM`. Fluid below the frontal lobe
+        looks like bone or air where it is dark, and orbits leave room for a wide guard.
+    ear_guard_mm
+        The same for ears, which lie nearer to the brain, the most so in newborns; in mm.
     ears
         Whether ears are removed too.
 
@@ -76,24 +80,27 @@ class MaskPolicy:
     """
 
     margin_mm: float = 2.0
-    brain_guard_mm: float = 3.0
+    brain_guard_mm: float = 6.0
+    ear_guard_mm: float = 3.0
     ears: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin_mm <= LONGEST_MM:
             raise SettingsInvalid(f"margin_mm must lie between 0 and {LONGEST_MM:g} mm")
-        if not LEAST_GUARD_MM <= self.brain_guard_mm <= LONGEST_MM:
-            bounds = f"{LEAST_GUARD_MM:g} and {LONGEST_MM:g} mm"
-            raise SettingsInvalid(f"brain_guard_mm must lie between {bounds}")
+        for name in ("brain_guard_mm", "ear_guard_mm"):
+            if not LEAST_GUARD_MM <= getattr(self, name) <= LONGEST_MM:
+                bounds = f"{LEAST_GUARD_MM:g} and {LONGEST_MM:g} mm"
+                raise SettingsInvalid(f"{name} must lie between {bounds}")
 
 
 def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> NDArray[np.bool_]:
     """Decide which voxels to remove.
 
     Everything in front of the face is removed with it, and everything beside an ear, out to
-    the edge of the volume: the outer border runs through the air and never along the skin.
-    Tissue that would be left floating before the hole is removed too. Near the brain nothing
-    is removed, whatever the model says of it.
+    the edge of the volume. Tissue that would be left floating before the hole is removed too.
+    Other air goes with the tissue nearest to it, so that the outer border leaves the skin at
+    right angles and never runs along it. Near the brain nothing is removed, whatever the model
+    says of it.
 
     Parameters
     ----------
@@ -116,18 +123,23 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
     )
     nearest = _nearest_seen(volume, grid)
     tissue = _tissue(estimate, volume, grid).ravel()[nearest]
-    removal = in_front(largest(face, share=SPECK_SHARE))
-    if policy.ears:
-        removal = np.maximum(removal, outward(beside(ears, brain), brain))
+    face, ears = largest(face, share=SPECK_SHARE), beside(ears, brain) * policy.ears
+    before, aside = in_front(face), outward(ears, brain)
     centre = middle(brain)
-    removal = through_air(removal, tissue, centre).ravel()[nearest]
-    reserve, level = _reserve(brain, grid, policy), _level(removal, grid, policy)
-    lost = floating(tissue, (level > 0) & (reserve > 0), brain)
+    removal = through_air(np.maximum(before, aside), tissue, centre).ravel()[nearest]
+    scale = 1.0 if estimate.frame is None else estimate.frame.scale
+    guard = np.where(aside > before, policy.ear_guard_mm, policy.brain_guard_mm * scale)
+    reserve = _reserve(brain, guard.astype(np.float32), grid)
+    level = np.minimum(_level(removal, grid, policy), reserve)
+    lost = floating(tissue, level > 0, brain)
     if lost.any():
         # only what floats is carried to the front: ears are not
         removal = np.maximum(removal, in_front(lost.astype(np.float32)))
         removal = through_air(removal, tissue, centre).ravel()[nearest]
-        level = _level(removal, grid, policy)
+        level = np.minimum(_level(removal, grid, policy), reserve)
+    # what the model itself calls face or ear goes, however dark it is
+    named = _level(np.maximum(face, ears).ravel()[nearest], grid, policy)
+    level = np.maximum(divide_air(level, tissue, grid.spacing_mm), named)
     return positive(np.minimum(level, reserve), grid, volume)
 
 
@@ -137,11 +149,13 @@ def _level(removal: NDArray[np.float32], grid: Grid, policy: MaskPolicy) -> NDAr
     return distance_inside(removal, grid.spacing_mm, reach_mm=reach_mm) + policy.margin_mm
 
 
-def _reserve(brain: NDArray[np.float32], grid: Grid, policy: MaskPolicy) -> NDArray[np.float32]:
+def _reserve(
+    brain: NDArray[np.float32], guard_mm: NDArray[np.float32], grid: Grid
+) -> NDArray[np.float32]:
     """Give how far a place lies outside the guarded brain, in mm."""
-    reach_mm = policy.brain_guard_mm + REACH * grid.spacing_mm
+    reach_mm = float(guard_mm.max()) + REACH * grid.spacing_mm
     whole = largest(brain, share=1.0)
-    return -distance_inside(whole, grid.spacing_mm, reach_mm=reach_mm) - policy.brain_guard_mm
+    return -distance_inside(whole, grid.spacing_mm, reach_mm=reach_mm) - guard_mm
 
 
 def _cover(estimate: FaceEstimate, volume: Volume) -> Grid:

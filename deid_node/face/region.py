@@ -27,6 +27,9 @@ EDGE = 3
 FAR_MM = 1000.0
 """Distance that stands for "nowhere near", where a region is empty or fills the grid."""
 
+POCKET_SHARE = 0.1
+"""Air in pieces smaller than this share of the largest lies within the head, or is noise in it."""
+
 RIGHT, FRONT, TOP = 0, 1, 2
 
 
@@ -179,6 +182,39 @@ def _sweep(region: NDArray[np.float32], air: NDArray[np.bool_]) -> None:
     for before in range(len(region) - 1):
         here = region[before + 1]
         np.maximum(here, region[before] * air[before + 1], out=here)
+
+
+def divide_air(
+    level: NDArray[np.float32], tissue: NDArray[np.bool_], spacing_mm: float
+) -> NDArray[np.float32]:
+    """Let the air round the head go with the tissue nearest to it.
+
+    The border between what is removed and what stays is then as far from the one as from the
+    other: seen from the skin it rises at right angles.
+
+    Parameters
+    ----------
+    level : (i, j, k) ndarray of float32
+        Positive in what is to be removed, in mm.
+    tissue : (i, j, k) ndarray of bool
+        What is patient.
+    spacing_mm
+        Edge of a voxel, in mm.
+
+    Returns
+    -------
+    (i, j, k) ndarray of float32
+        In mm, in the air about the depth below that border; as it was within the head, in small
+        pockets of air, and everywhere if all of the tissue goes or all of it stays.
+    """
+    gone, stays = tissue & (level > 0), tissue & (level <= 0)
+    if not (gone.any() and stays.any()):
+        return level
+    to_gone, to_rest = (
+        ndimage.distance_transform_edt(~each, sampling=spacing_mm) for each in (gone, stays)
+    )
+    air = largest((~tissue).astype(np.float32), share=POCKET_SHARE) > BORDER
+    return np.where(air, ((to_rest - to_gone) / 2).astype(np.float32), level)
 
 
 def floating(

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from deid_node.face.region import (
     FAR_MM,
     beside,
     distance_inside,
+    divide_air,
     floating,
     in_front,
     largest,
@@ -221,3 +223,46 @@ def test_without_a_brain_nothing_floats() -> None:
     everything = np.ones((12, 12, 12), bool)
 
     assert not floating(everything, everything, empty()).any()
+
+
+def halves(n: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """Tissue with an uneven skin on top, the right half of it to be removed, and all air."""
+    height = np.random.default_rng(4).integers(6, 9, (n, n))
+    tissue = np.arange(n)[None, None] < height[:, :, None]
+    level = np.where(np.indices(tissue.shape)[0] >= n // 2, 5.0, -5.0).astype(np.float32)
+    level[~tissue] = 5.0
+    return level, tissue
+
+
+def test_air_goes_with_the_tissue_nearest_to_it() -> None:
+    level, tissue = halves()
+    spacing = 3.0
+    to_gone, to_rest = (
+        KDTree(np.argwhere(each) * spacing).query(np.argwhere(~tissue) * spacing)[0]
+        for each in (tissue & (level > 0), tissue & (level < 0))
+    )
+
+    divided = divide_air(level, tissue, spacing)
+
+    np.testing.assert_array_equal(divided[~tissue] > 0, to_gone < to_rest)
+    np.testing.assert_array_equal(divided[tissue], level[tissue])
+    deep = np.abs((to_rest - to_gone) / 2)
+    np.testing.assert_allclose(np.abs(divided[~tissue]), deep, rtol=1e-5)
+
+
+def test_pockets_within_the_head_stay_as_they_were() -> None:
+    level, tissue = halves()
+    pocket = (slice(4, 6), slice(4, 6), slice(2, 4))
+    tissue[pocket], level[pocket] = False, 5.0
+
+    divided = divide_air(level, tissue, 3.0)
+
+    assert (divided[pocket] == 5.0).all()
+
+
+@pytest.mark.parametrize("depth", [5.0, -5.0])
+def test_where_all_goes_or_all_stays_there_is_nothing_to_divide(depth: float) -> None:
+    level, tissue = halves()
+    level[tissue] = depth
+
+    np.testing.assert_array_equal(divide_air(level, tissue, 3.0), level)

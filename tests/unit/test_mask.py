@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -78,6 +78,44 @@ def test_no_brain_is_masked_nor_anything_near_it(
 
     assert not (read(estimate.brain, estimate, volume)[mask] > 0.5).any()
     assert nearest >= POLICY.brain_guard_mm
+
+
+def test_the_guard_of_the_ears_is_their_own() -> None:
+    volume = head_volume()
+    estimate = FakeFaceModel().estimate(volume)
+    broad = ndimage.maximum_filter(estimate.brain, (13, 1, 9))
+    brain = broad * (estimate.ears < 0.1) * (estimate.face < 0.1)
+
+    near, far = (
+        shape_mask(
+            replace(estimate, brain=brain),
+            volume,
+            MaskPolicy(brain_guard_mm=12.0, ear_guard_mm=guard),
+        )
+        for guard in (1.0, 8.0)
+    )
+
+    ears = read(estimate.ears, estimate, volume) > 0.9
+    assert near[ears].mean() > far[ears].mean() + 0.04
+    face = read(estimate.face, estimate, volume) > 0.9
+    np.testing.assert_array_equal(near[face], far[face])
+
+
+@pytest.mark.parametrize("turn", [0.0, 14.0], ids=["straight", "slanted"])
+def test_the_border_in_the_air_leaves_the_skin_at_right_angles(turn: float) -> None:
+    volume = head_volume(turn=rotation(degrees_x=turn))
+    mask = shape_mask(FakeFaceModel().estimate(volume), volume, POLICY)
+    tissue = ndimage.gaussian_filter(volume.stored.astype(float), 1) > 150
+
+    # as far from what is removed as from what stays, wherever it runs
+    border = mask & ndimage.binary_dilation(~mask) & ~tissue
+    to_gone, to_rest = (
+        ndimage.distance_transform_edt(~each, sampling=volume.spacing_mm())
+        for each in (tissue & mask, tissue & ~mask)
+    )
+    aslant = np.abs(to_gone - to_rest)[border] > 2 * volume.spacing_mm().max()
+    assert border.sum() > 1000
+    assert aslant.mean() < 0.005
 
 
 def test_the_mask_is_open_to_the_front(volume: Volume, estimate: FaceEstimate) -> None:
@@ -252,11 +290,35 @@ def test_an_estimate_without_face_masks_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("margin_mm", "brain_guard_mm"), [(-1, 3), (21, 3), (2, 0.5), (2, 21), (float("nan"), 3)]
+    "lengths",
+    [
+        {"margin_mm": -1},
+        {"margin_mm": 21},
+        {"margin_mm": float("nan")},
+        {"brain_guard_mm": 0.5},
+        {"brain_guard_mm": 21},
+        {"ear_guard_mm": 0.5},
+        {"ear_guard_mm": 21},
+    ],
 )
-def test_lengths_out_of_bounds_are_refused(margin_mm: float, brain_guard_mm: float) -> None:
-    with pytest.raises(SettingsInvalid):
-        MaskPolicy(margin_mm=margin_mm, brain_guard_mm=brain_guard_mm)
+def test_lengths_out_of_bounds_are_refused(lengths: dict[str, Any]) -> None:
+    with pytest.raises(SettingsInvalid, match=next(iter(lengths))):
+        MaskPolicy(**lengths)
+
+
+def test_the_guard_of_the_face_shrinks_with_the_head() -> None:
+    volume = head_volume()
+    estimate = FakeFaceModel().estimate(volume)
+    assert estimate.frame is not None
+    small = replace(estimate, frame=replace(estimate.frame, scale=estimate.frame.scale / 2))
+
+    guarded, half, same = (
+        shape_mask(each, volume, MaskPolicy(brain_guard_mm=guard, ears=False))
+        for each, guard in ((estimate, 12.0), (small, 12.0), (estimate, 6.0))
+    )
+
+    np.testing.assert_array_equal(half, same)
+    assert half.sum() > guarded.sum()
 
 
 @pytest.mark.parametrize("turn", [0.0, 14.0], ids=["straight", "slanted"])
