@@ -78,6 +78,7 @@ def test_a_mask_of_nothing_covers_nothing_and_leaves_all_of_the_surface(
     assert set(got.coverage.values()) == {0.0}
     assert got.residue == 1.0
     assert (got.leak, got.tissue, got.brain_voxels, got.far_ml) == (0.0, 0.0, 0, 0.0)
+    assert got.shown == 0.0
 
 
 def test_a_mask_of_the_tissue_alone_covers_all_and_draws_the_skin(
@@ -88,6 +89,15 @@ def test_a_mask_of_the_tissue_alone_covers_all_and_draws_the_skin(
     assert set(got.coverage.values()) == {1.0}
     assert (got.composite, got.ears, got.residue, got.tissue) == (1.0, 1.0, 0.0, 1.0)
     assert got.leak > 0.95
+    assert got.shown == 1.0
+
+
+def test_a_mask_of_the_air_alone_draws_the_skin_from_outside(head: Head, surface: Surface) -> None:
+    got = scored(head, surface.outside, surface)
+
+    assert set(got.coverage.values()) == {0.0}
+    assert got.leak > 0.95
+    assert got.shown == 1.0
 
 
 def test_a_plane_through_the_air_draws_the_skin_only_where_it_meets_it(
@@ -100,6 +110,8 @@ def test_a_plane_through_the_air_draws_the_skin_only_where_it_meets_it(
     # within 2 mm of a ball of 80 mm: a ring from 62.4 to 65 mm; the plane is 200 mm square
     ring, plane = np.pi * (65.0**2 - 62.4**2), 200**2 - np.pi * 62.4**2
     assert got.leak == pytest.approx(ring / plane, rel=0.3)
+    assert got.shown is not None
+    assert got.shown < 0.1
     assert got.composite is not None
     assert got.composite > 0.9
     assert got.ears == 0.0

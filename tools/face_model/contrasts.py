@@ -44,6 +44,11 @@ def _arbitrary(rng: np.random.Generator, table: np.ndarray) -> tuple[np.ndarray,
     return np.where(dark, 0.3 * mean, mean), np.where(dark, 0.3 * other, other)
 
 
+def _inverted(levels: np.ndarray) -> np.ndarray:
+    peak = levels.max()
+    return np.asarray(np.maximum(1.1 * peak - levels, 0.1 * peak))
+
+
 def draw_intensities(rng: np.random.Generator, table: np.ndarray) -> np.ndarray:
     """Draw mean and spread of every label.
 
@@ -69,6 +74,8 @@ def draw_intensities(rng: np.random.Generator, table: np.ndarray) -> np.ndarray:
         lit = np.isin(table, (VEIN, ARTERY, MUCOSA, MUSCLE))
         gain = rng.uniform(200, 320)
         mean, other = np.where(lit, gain, mean), np.where(lit, gain, other)
+    if rng.random() < 0.1:  # fluid, fat and skin dark, bone bright
+        mean, other = _inverted(mean), _inverted(other)
     spread = rng.uniform(0, 20, len(table))
     if rng.random() < 0.93:  # air is dark in nearly every MR image
         mean[0] = other[0] = rng.uniform(0, 10)

@@ -37,9 +37,9 @@ class Slices:
 
 
 def draw_slices(rng: np.random.Generator, shape: tuple[int, int, int], spacing_mm: float) -> Slices:
-    """Draw thin voxels (half of all) or slices of up to 8 mm along one axis."""
+    """Draw thin voxels (two in five) or slices of up to 8 mm along one axis."""
     blur = list(rng.uniform(0.35, 0.55, 3) * spacing_mm)
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         return Slices(shape=shape, blur_mm=tuple(blur), axis=None)
     axis = int(rng.integers(3))
     distance = rng.uniform(spacing_mm, 8.0)

@@ -44,7 +44,7 @@ def table(rows: list[Row]) -> str:
     """Lay out one defacer's rows; a last line gives the means."""
     heads = " ".join(f"{name:>6s}" for name in (*FEATURES, "compos"))
     lines = [
-        f"{'':24s} {heads}  brain   csf tissue residue  leak far_ml CPU-s verdict",
+        f"{'':24s} {heads}  brain   csf tissue residue  leak shown far_ml CPU-s verdict",
         *(_line(row) for row in rows),
         _mean_line(rows),
     ]
@@ -58,7 +58,10 @@ def _line(row: Row) -> str:
         f"{'-' if n is None else n:>{width}}"
         for n, width in ((s.brain_voxels, 6), (s.csf_voxels, 5))
     )
-    shares = f"{_percent(s.tissue, 6)} {_percent(s.residue, 7)} {_percent(s.leak, 5)}"
+    shares = (
+        f"{_percent(s.tissue, 6)} {_percent(s.residue, 7)}"
+        f" {_percent(s.leak, 5)} {_percent(s.shown, 5)}"
+    )
     return (
         f"{row.head[:24]:24s} {' '.join(cells)} {counts} {shares}"
         f" {s.far_ml:6.1f} {row.cpu_s:5.1f} {row.verdict}"
@@ -73,6 +76,7 @@ def _mean_line(rows: list[Row]) -> str:
         _percent(_average([s.tissue for s in scores]), 6),
         _percent(_average([s.residue for s in scores]), 7),
         _percent(_average([s.leak for s in scores]), 5),
+        _percent(_average([s.shown for s in scores]), 5),
     ]
     far, cpu = np.mean([s.far_ml for s in scores]), np.mean([row.cpu_s for row in rows])
     return f"{'mean':24s} {' '.join(cells)} {'':12s} {' '.join(shares)} {far:6.1f} {cpu:5.1f}"

@@ -87,9 +87,13 @@ class Scores:
         Share of the facial surface (`facial_surface`) that has tissue left within `LEFT_MM`.
         Wanted: at most 0.02.
     leak : float
-        Share by area of the mask's outer border, the faces between a masked voxel and an
-        unmasked one of outside air, that lies within `LEAK_MM` of a face between skin and air:
-        there a SEG of the mask draws the skin. The edge of the volume is no border. Wanted: at most 0.05.
+        Share by area of the mask's outer border that lies within `LEAK_MM` of a face between
+        skin and air: there a SEG of the mask draws the skin, if only where it is cut. The outer
+        border is all faces between a masked voxel and an unmasked one of which at least one is
+        outside air; the edge of the volume is no border. Wanted: at most 0.05.
+    shown : float or None
+        Share of the facial surface that lies within `LEAK_MM` of the outer border: what of a
+        face can be drawn from a SEG. Wanted: 0.
     far_ml : float
         Tissue removed farther than `FAR_MM` from the facial surface and the ears' centres, ml.
     """
@@ -104,6 +108,7 @@ class Scores:
     tissue: float
     residue: float | None
     leak: float
+    shown: float | None
     far_ml: float
 
 
@@ -188,6 +193,7 @@ def score(head: Head, removed: NDArray[np.bool_], surface: Surface) -> Scores:
     brain, csf = (
         None if known is None else int((removed & known).sum()) for known in (head.brain, head.csf)
     )
+    border, area = _outer_border(head, removed, surface)
     return Scores(
         coverage=coverage,
         composite=float(np.mean(parts)) if parts else None,
@@ -198,7 +204,8 @@ def score(head: Head, removed: NDArray[np.bool_], surface: Surface) -> Scores:
         csf_ml=None if csf is None else csf * ml,
         tissue=float(removed[head.tissue].mean()),
         residue=_residue(head, removed, surface),
-        leak=_leak(head, removed, surface),
+        leak=_leak(border, area, surface),
+        shown=_shown(border, surface),
         far_ml=_far(head, removed, surface) * ml,
     )
 
@@ -290,12 +297,32 @@ def _residue(head: Head, removed: NDArray[np.bool_], surface: Surface) -> float 
     return float((distance[tuple(np.rint(index).astype(int))] <= LEFT_MM + ROUNDING_MM).mean())
 
 
-def _leak(head: Head, removed: NDArray[np.bool_], surface: Surface) -> float:
-    border, area = _faces(head, removed, surface.outside & ~removed)
+def _outer_border(
+    head: Head, removed: NDArray[np.bool_], surface: Surface
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the faces of the mask's border that touch outside air, as `_faces` gives them."""
+    air = removed & surface.outside
+    sides = (
+        _faces(head, removed, surface.outside & ~removed),
+        _faces(head, air, surface.head & ~removed),
+    )
+    return np.concatenate([s[0] for s in sides]), np.concatenate([s[1] for s in sides])
+
+
+def _leak(border: NDArray[np.float64], area: NDArray[np.float64], surface: Surface) -> float:
     if not len(border):
         return 0.0
     distance, _ = KDTree(surface.edges).query(border, distance_upper_bound=LEAK_MM + ROUNDING_MM)
     return float(np.average(np.isfinite(distance), weights=area))
+
+
+def _shown(border: NDArray[np.float64], surface: Surface) -> float | None:
+    if not len(surface.face):
+        return None
+    if not len(border):
+        return 0.0
+    distance, _ = KDTree(border).query(surface.face, distance_upper_bound=LEAK_MM + ROUNDING_MM)
+    return float(np.isfinite(distance).mean())
 
 
 def _faces(
