@@ -38,7 +38,7 @@ def conform(image: sitk.Image) -> sitk.Image:
     return sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is skipped by the type check
 def find_brain(weights: dict[str, torch.Tensor], conformed: sitk.Image) -> sitk.Image:
     """Mask of the largest piece of brain, on the grid of the conformed image."""
     values = sitk.GetArrayFromImage(conformed).transpose(2, 1, 0)

@@ -1,11 +1,12 @@
 """Break masks on purpose, and count what the runtime's checks hold and what they let pass.
 
-A case is bad if less than 95 % of any feature's tissue would be removed, as the landmarks or the
-labels tell, not the model; a break that uncovers nothing is a good case still, and not counted as
+A case is bad if less than 95 % of any feature's tissue would be removed, as the landmarks tell, not
+the model, or if brain would be; a break that uncovers nothing is a good case still, and not counted as
 broken. Printed: how many good masks are held, how many bad ones pass, by kind of break, and which
 check held them.
 
-Usage: ``python -m face_model.break_masks WEIGHTS LANDMARKS.json HEADS [--json OUT] [--every 4]``
+Usage: ``python -m face_model.break_masks WEIGHTS LANDMARKS.json HEADS [--brains FOLDER]
+[--labels FOLDER] [--json OUT] [--every 4]``
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ from deid_node.face.head_frame import HeadFrame
 from deid_node.face.mask import MaskPolicy, shape_mask
 from deid_node.face.openvino_model import load_model
 from deid_node.face.plausibility import judge
-from face_model.trial_heads import ball, drawn_trials, real_trials
+from face_model.score import FEATURES
+from face_model.trial_heads import trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +67,10 @@ def breaks(
     deep = depth(trial, mask)
     for mm in EROSIONS_MM:
         yield f"mask eroded {mm} mm", deep > mm, estimate
-    for feature in trial.middles:
-        if feature not in ("brain", "vertex", "nasion", "nose tip"):
+    for feature in FEATURES:
+        if feature in trial.head.landmarks:
             yield f"{_unsided(feature)} put back", put_back(trial, mask, [feature]), estimate
-    yield "both ears put back", put_back(trial, mask, ["right ear", "left ear"]), estimate
+    yield "both ears put back", put_back(trial, mask, ["ear_R", "ear_L"]), estimate
     yield from _halves(trial, mask, estimate)
     behind = from_body(
         np.flip(to_body(mask, body_axes(trial.volume.affine)), 1), body_axes(trial.volume.affine)
@@ -84,7 +85,7 @@ def breaks(
 
 
 def _unsided(feature: str) -> str:
-    return re.sub("^(right|left)", "one", feature)
+    return f"one {feature[:-2]}" if feature.endswith(("_L", "_R")) else feature
 
 
 def shifted(trial: Trial, mask: np.ndarray, axis: int, mm: float) -> np.ndarray:
@@ -107,15 +108,19 @@ def put_back(trial: Trial, mask: np.ndarray, features: list[str]) -> np.ndarray:
     """Take a ball round each feature out of a mask."""
     out = mask.copy()
     for feature in features:
-        if feature in trial.middles:
-            near = ball(trial.volume, trial.middles[feature], PUT_BACK_MM * trial.scale)
-            out.reshape(-1)[near] = False
+        if feature in trial.head.landmarks:
+            centre, reach = trial.head.landmarks[feature], PUT_BACK_MM * trial.head.scale
+            box = trial.head.box(centre - reach, centre + reach)
+            part = trial.head.part(box)
+            everywhere = np.ones(part.tissue.shape, bool)
+            away = np.linalg.norm(part.places(everywhere) - centre, axis=1)
+            out[box] &= (away >= reach).reshape(part.tissue.shape)
     return out
 
 
 def _halves(trial: Trial, mask: np.ndarray, estimate: FaceEstimate) -> Iterator[Break]:
     axes = body_axes(trial.volume.affine)
-    inside = to_body(mask & trial.tissue, axes)
+    inside = to_body(mask & trial.head.tissue, axes)
     if not inside.any():
         return
     middle = np.median(np.nonzero(inside)[2]).astype(int)
@@ -173,10 +178,11 @@ def row(trial: Trial, kind: str, mask: np.ndarray, estimate: FaceEstimate) -> di
     """Measure one case and judge it."""
     coverage = trial.coverage(mask)
     ml = float(np.prod(trial.volume.spacing_mm())) / 1000
-    lost = None if trial.brain is None else float((mask & trial.brain).sum() * ml)
+    brain = trial.head.brain
+    lost = None if brain is None else float((mask & brain).sum() * ml)
     least = min(coverage, key=lambda name: coverage[name])
     return {
-        "head": trial.name,
+        "head": trial.head.name,
         "kind": kind,
         "least": round(coverage[least], 3),
         "of": least,
@@ -186,10 +192,10 @@ def row(trial: Trial, kind: str, mask: np.ndarray, estimate: FaceEstimate) -> di
     }
 
 
-def study(model: FaceModel, trials: Iterator[Trial], every: int) -> Iterator[dict[str, Any]]:
+def study(model: FaceModel, heads: Iterator[Trial], every: int) -> Iterator[dict[str, Any]]:
     """Judge every head's own mask; of each so-manieth head, break the mask in every way."""
     before: tuple[Trial, np.ndarray] | None = None
-    for number, trial in enumerate(trials):
+    for number, trial in enumerate(heads):
         estimate = model.estimate(trial.volume)
         mask = shape_mask(estimate, trial.volume, MaskPolicy())
         yield row(trial, "as the runtime makes it", mask, estimate)
@@ -253,9 +259,9 @@ def table(rows: list[dict[str, Any]]) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.weights, threads=1)
-    trials = chain(real_trials(arguments.landmarks, arguments.heads), drawn_trials(arguments.seed))
+    heads = trials(arguments.landmarks, arguments.heads, arguments.brains, arguments.labels)
     rows = []
-    for each in study(model, trials, arguments.every):
+    for each in study(model, heads, arguments.every):
         rows.append(each)
         if each["kind"].startswith("as the runtime"):
             print(each["head"], each["least"], each["of"], each["verdict"], flush=True)
@@ -269,7 +275,8 @@ if __name__ == "__main__":
     parser.add_argument("weights", type=Path)
     parser.add_argument("landmarks", type=Path)
     parser.add_argument("heads", type=Path)
+    parser.add_argument("--brains", type=Path, help="brain masks of the real heads")
+    parser.add_argument("--labels", type=Path, help="label maps; the two held-out ones are drawn")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--every", type=int, default=1, help="break the masks of each n-th head")
     main(parser.parse_args())

@@ -54,7 +54,7 @@ def _landmarks(
     labels: NDArray[np.uint8], affine: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Centres of the features; of what there are two, one on each side of the middle."""
-    found = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for label in (Label.EYES, Label.NOSE, Label.MOUTH, Label.CHIN, Label.EARS):
         at = np.argwhere(labels == label) @ affine[:3, :3].T + affine[:3, 3]
         if not len(at):

@@ -183,19 +183,15 @@ def score(head: Head, removed: NDArray[np.bool_], surface: Surface) -> Scores:
         Of the head.
     """
     ml = float(np.prod(head.spacing_mm())) / 1000
-    coverage = {
-        name: share
-        for name in FEATURES
-        if name in head.landmarks and (share := _covered(head, removed, name)) is not None
-    }
-    eyes, ears = (_mean(coverage, f"{kind}_L", f"{kind}_R") for kind in ("eye", "ear"))
-    parts = [p for p in (eyes, coverage.get("nose"), coverage.get("mouth")) if p is not None]
+    covered = coverage(head, removed)
+    eyes, ears = (_mean(covered, f"{kind}_L", f"{kind}_R") for kind in ("eye", "ear"))
+    parts = [p for p in (eyes, covered.get("nose"), covered.get("mouth")) if p is not None]
     brain, csf = (
         None if known is None else int((removed & known).sum()) for known in (head.brain, head.csf)
     )
     border, area = _outer_border(head, removed, surface)
     return Scores(
-        coverage=coverage,
+        coverage=covered,
         composite=float(np.mean(parts)) if parts else None,
         ears=ears,
         brain_voxels=brain,
@@ -210,8 +206,17 @@ def score(head: Head, removed: NDArray[np.bool_], surface: Surface) -> Scores:
     )
 
 
-def _mean(coverage: dict[str, float], *names: str) -> float | None:
-    known = [coverage[name] for name in names if name in coverage]
+def coverage(head: Head, removed: NDArray[np.bool_]) -> dict[str, float]:
+    """Measure the share of each feature's tissue that is removed, as in `Scores.coverage`."""
+    return {
+        name: share
+        for name in FEATURES
+        if name in head.landmarks and (share := _covered(head, removed, name)) is not None
+    }
+
+
+def _mean(covered: dict[str, float], *names: str) -> float | None:
+    known = [covered[name] for name in names if name in covered]
     return float(np.mean(known)) if known else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -20,10 +21,10 @@ class FaceFineTune(nnUNetTrainer):  # type: ignore[misc]  # nnunetv2 is skipped 
 
     def __init__(
         self,
-        plans: dict,
+        plans: dict[str, Any],
         configuration: str,
         fold: int,
-        dataset_json: dict,
+        dataset_json: dict[str, Any],
         device: torch.device = torch.device("cuda"),  # noqa: B008 - nnunetv2 reads this signature
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
@@ -37,10 +38,10 @@ class FaceFineTune(nnUNetTrainer):  # type: ignore[misc]  # nnunetv2 is skipped 
         """Load all layers; ``-pretrained_weights`` leaves the last one out."""
         super().initialize()
         start = Path(self.preprocessed_dataset_folder_base) / START
-        network = getattr(self.network, "_orig_mod", self.network)  # compiled on a GPU
+        network: Any = getattr(self.network, "_orig_mod", self.network)  # compiled on a GPU
         network.load_state_dict(torch.load(start, weights_only=True)["network_weights"])
 
-    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple:  # noqa: N802
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
         """Leave up and down, front and back apart: the first axis is left to right."""
         first = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()[:-1]
         self.inference_allowed_mirroring_axes = (0,)
