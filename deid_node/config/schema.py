@@ -91,10 +91,10 @@ class Face(_Section):
     threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all.")
     margin_mm: float = Field(2, ge=0, le=20, description="Grow the mask by this, in mm.")
     brain_guard_mm: float = Field(
-        6, ge=1, le=20, description="Keep the face's mask this far from an adult's brain, in mm."
+        5, ge=1, le=20, description="Keep the face's mask this far from an adult's brain, in mm."
     )
     ear_guard_mm: float = Field(
-        3, ge=1, le=20, description="Keep the ears' mask this far from the brain, in mm."
+        2, ge=1, le=20, description="Keep the ears' mask this far from the brain, in mm."
     )
     ears: bool = Field(default=True, description="Remove the ears too.")
     fill: Literal["noise", "min", "zero", "padding"] | int = Field(

@@ -15,6 +15,7 @@ from scipy import ndimage
 from deid_node.errors import SettingsInvalid
 from deid_node.face.grid import RAS_SIGN, ROUNDING, Grid, extent, interpolate
 from deid_node.face.region import (
+    BORDER,
     around,
     beside,
     distance_inside,
@@ -49,6 +50,10 @@ REACH = 4
 """Grid voxels beyond which only the sign of a distance matters: a voxel of the volume is masked
 by the signs at the grid voxels round it, or, where those differ, by distances below 3.5."""
 
+DOUBT = 0.3
+"""Probability from which a place is guarded as brain: fluid at its rim, dark like bone and air, is
+often named with less than one half."""
+
 LEAST_GUARD_MM = 1.0
 """Where the brain ends is known to about a quarter of a grid voxel, in mm."""
 
@@ -65,9 +70,9 @@ class MaskPolicy:
     margin_mm
         The mask is this much larger than what the model calls face or ears, in mm.
     brain_guard_mm
-        No voxel of the face nearer than this to what the model calls brain is masked, in mm of
-        an adult: times the head's scale; at least `LEAST_GUARD_MM`. Fluid below the frontal lobe
-        looks like bone or air where it is dark, and orbits leave room for a wide guard.
+        No voxel of the face nearer than this to what may be brain (`DOUBT`) is masked, in mm of
+        an adult: times the head's scale; at least `LEAST_GUARD_MM`. Orbits leave room for a wide
+        guard.
     ear_guard_mm
         The same for ears, which lie nearer to the brain, the most so in newborns; in mm.
     ears
@@ -80,8 +85,8 @@ class MaskPolicy:
     """
 
     margin_mm: float = 2.0
-    brain_guard_mm: float = 6.0
-    ear_guard_mm: float = 3.0
+    brain_guard_mm: float = 5.0
+    ear_guard_mm: float = 2.0
     ears: bool = True
 
     def __post_init__(self) -> None:
@@ -154,7 +159,7 @@ def _reserve(
 ) -> NDArray[np.float32]:
     """Give how far a place lies outside the guarded brain, in mm."""
     reach_mm = float(guard_mm.max()) + REACH * grid.spacing_mm
-    whole = largest(brain, share=1.0)
+    whole = largest(np.minimum(brain + np.float32(BORDER - DOUBT), 1), share=1.0)
     return -distance_inside(whole, grid.spacing_mm, reach_mm=reach_mm) - guard_mm
 
 
