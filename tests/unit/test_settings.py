@@ -100,6 +100,13 @@ def test_profile_name_is_left_alone_and_a_profile_path_is_made_whole(settings_fi
         ),
         ('[node]\nae_title = "S3CRET-S3CRET-S3CRET"', "node.ae_title: string should have at most"),
         ("[node\nS3CRET", "is not TOML (at line"),
+        ('[node.tls]\ncertificate = "S3CRET"', "key node.tls.private_key is missing"),
+        (
+            '[node.tls]\ncertificate = "a"\nprivate_key = "b"\ntrusted_peer = "S3CRET"',
+            "unknown key node.tls.trusted_peer; did you mean trusted_peers?",
+        ),
+        ("[node]\nidle_seconds = 0", "node.idle_seconds: input should be greater than 0"),
+        ("[node]\nmax_associations = 1001", "node.max_associations: input should be less than"),
     ],
 )
 def test_mistake_is_named_in_one_line_without_its_value(
