@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolFull
@@ -28,6 +27,7 @@ from deid_node.node.durable import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 DIGEST_DIGITS: Final = 32
 """Hexadecimal digits of SHA-256 that tell two contents of one instance apart: 128 bits."""
@@ -37,6 +37,8 @@ SYNC_EVERY: Final = 64 * 2**20
 
 MOST_FOLDERS_KNOWN: Final = 10_000
 """Folders that are remembered to be durable; a year of series must not pile up in memory."""
+
+PRIVATE_FILE: Final = 0o600
 
 MOST_AT_ONCE: Final = 512
 """Pieces that one system call writes; Linux takes 1024."""
@@ -80,13 +82,14 @@ class Draft:
     def __init__(
         self, folder: Path, series: SeriesKey, instance: InstanceKey, *, reserve_bytes: int
     ) -> None:
+        self._folder = folder
         self._reserve_bytes = reserve_bytes
         self._series = series
         self._instance = instance
         self._digest = hashlib.sha256()
         self._unsynced = 0
-        self._file, path = tempfile.mkstemp(dir=folder, suffix=DRAFT_SUFFIX)
-        self.path = Path(path)
+        self.path = folder / f"{instance}-{secrets.token_hex(8)}{DRAFT_SUFFIX}"
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
 
     @property
     def kept(self) -> Kept:
@@ -109,7 +112,7 @@ class Draft:
         """
         for piece in pieces:
             self._digest.update(piece)
-        with full_disk_named(self.path.parent, reserve_bytes=self._reserve_bytes):
+        with full_disk_named(self._folder, reserve_bytes=self._reserve_bytes):
             for at in range(0, len(pieces), MOST_AT_ONCE):
                 self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
             if self._unsynced >= SYNC_EVERY:
@@ -124,7 +127,7 @@ class Draft:
         SpoolFull, OSError
             As `write` does.
         """
-        with full_disk_named(self.path.parent, reserve_bytes=self._reserve_bytes):
+        with full_disk_named(self._folder, reserve_bytes=self._reserve_bytes):
             os.fdatasync(self._file)
         self._close()
 

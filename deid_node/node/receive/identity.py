@@ -29,6 +29,10 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _HEAD: Final = 8
+_SHORT_VRS: Final = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
+)
+"""With a length of two bytes; a quick way for what is most of a header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +73,10 @@ def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity |
     if len(opening) < _HEAD:
         return None
     reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
-    explicit = b"AA" <= opening[4:6] <= b"ZZ"
-    found: dict[int, str] = {}
-    at = 0
     try:
-        while len(found) < 2:  # noqa: PLR2004 - both UIDs
-            tag, at, stop = reader.element(at, explicit=explicit, depth=0)
-            if tag in {_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID}:
-                found[tag] = _uid(reader.value(at, stop))
-            elif tag >= PIXEL_DATA:
-                raise UndecodableInstance("the dataset has no usable UID before its pixels")
-            at = stop
+        return reader.identity(explicit=b"AA" <= opening[4:6] <= b"ZZ")
     except _Incomplete:
         return None
-    return Identity(
-        sop_instance_uid=found[_SOP_INSTANCE_UID], series_instance_uid=found[_SERIES_INSTANCE_UID]
-    )
 
 
 class _Reader:
@@ -93,25 +85,49 @@ class _Reader:
     def __init__(self, source: bytes | bytearray, *, big_endian: bool) -> None:
         order = ">" if big_endian else "<"
         self._source = source
-        self._tag: Callable[..., tuple[int, int]] = struct.Struct(f"{order}HH").unpack_from
-        self._short: Callable[..., tuple[int]] = struct.Struct(f"{order}H").unpack_from
+        self._stop = len(source)
+        self._tag_and_vr: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(
+            f"{order}HH2sH"
+        ).unpack_from
+        self._tag: Callable[..., tuple[int, int, int]] = struct.Struct(f"{order}HHI").unpack_from
         self._long: Callable[..., tuple[int]] = struct.Struct(f"{order}I").unpack_from
 
-    def value(self, at: int, stop: int) -> bytes:
-        """Give a value; it must be there as a whole."""
-        if stop > len(self._source):
-            raise _Incomplete
-        return bytes(self._source[at:stop])
+    def identity(self, *, explicit: bool) -> Identity:
+        """Step over the elements up to the second of the two UIDs."""
+        found: dict[int, str] = {}
+        at = 0
+        while len(found) < 2:  # noqa: PLR2004 - both UIDs
+            tag, at, stop = self._element(at, explicit=explicit, depth=0)
+            if tag in {_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID}:
+                if stop > self._stop:
+                    raise _Incomplete
+                found[tag] = _uid(bytes(self._source[at:stop]))
+            elif tag >= PIXEL_DATA:
+                raise UndecodableInstance("the dataset has no usable UID before its pixels")
+            at = stop
+        return Identity(
+            sop_instance_uid=found[_SOP_INSTANCE_UID],
+            series_instance_uid=found[_SERIES_INSTANCE_UID],
+        )
 
-    def element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
+    def _element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
         """Give an element's tag, and where its value begins and ends."""
+        if at + _HEAD > self._stop:
+            raise _Incomplete
+        if explicit:
+            group, number, vr, length = self._tag_and_vr(self._source, at)
+            if vr in _SHORT_VRS:
+                return group << 16 | number, at + _HEAD, at + _HEAD + length
+        return self._long_element(at, explicit=explicit, depth=depth)
+
+    def _long_element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
         tag, vr, length, at = self._head(at, explicit=explicit)
         if tag in {_ITEM, _ITEM_END, _SEQUENCE_END}:
             raise UndecodableInstance("the dataset cannot be parsed")
         if tag >= PIXEL_DATA and not depth:
             return tag, at, at
         if length != UNDEFINED:
-            return tag, at, self._within_reach(at + length)
+            return tag, at, _within_reach(at + length)
         if vr not in {b"SQ", b"UN", b""}:
             raise UndecodableInstance("the dataset cannot be parsed")
         # PS3.5 section 6.2.2: within UN there are no VRs.
@@ -127,10 +143,10 @@ class _Reader:
             if tag != _ITEM:
                 raise UndecodableInstance("the dataset cannot be parsed")
             if length != UNDEFINED:
-                at = self._within_reach(at + length)
+                at = _within_reach(at + length)
                 continue
             while self._item_head(at)[0] != _ITEM_END:
-                _, _, at = self.element(at, explicit=explicit, depth=depth)
+                _, _, at = self._element(at, explicit=explicit, depth=depth)
             at += _HEAD
 
     def _head(self, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
@@ -140,22 +156,22 @@ class _Reader:
         if not explicit or not b"AA" <= vr <= b"ZZ":
             return tag, b"", length, value
         if vr not in LONG_VRS:
-            return tag, vr, self._short(self._source, at + 6)[0], value
-        if at + 12 > len(self._source):
+            return tag, vr, self._tag_and_vr(self._source, at)[3], value
+        if at + 12 > self._stop:
             raise _Incomplete
         return tag, vr, self._long(self._source, at + 8)[0], at + 12
 
     def _item_head(self, at: int) -> tuple[int, int, int]:
-        if at + _HEAD > len(self._source):
+        if at + _HEAD > self._stop:
             raise _Incomplete
-        group, element = self._tag(self._source, at)
-        return group << 16 | element, self._long(self._source, at + 4)[0], at + _HEAD
+        group, number, length = self._tag(self._source, at)
+        return group << 16 | number, length, at + _HEAD
 
-    @staticmethod
-    def _within_reach(stop: int) -> int:
-        if stop > LONGEST_OPENING:
-            raise UndecodableInstance("the UIDs of the dataset come too late")
-        return stop
+
+def _within_reach(stop: int) -> int:
+    if stop > LONGEST_OPENING:
+        raise UndecodableInstance("the UIDs of the dataset come too late")
+    return stop
 
 
 def _uid(value: bytes) -> str:

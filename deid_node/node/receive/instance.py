@@ -54,7 +54,7 @@ class IncomingInstance:
         self._pseudonyms = pseudonyms
         self._opening = bytearray()
         self._look_at = 0
-        self._pieces: list[memoryview] = []
+        self._pieces: list[bytes | bytearray | memoryview] = []
         self._draft: Draft | None = None
         self._failure: int | None = None
 
@@ -62,16 +62,17 @@ class IncomingInstance:
         """Take a fragment, which stays where it is until `flush`."""
         if self._failure is not None:
             return
-        if self._draft is None:
-            self._opening += fragment
-        else:
+        if self._draft is not None:
             self._pieces.append(fragment)
+            return
+        self._opening += fragment
+        if len(self._opening) >= self._look_at:
+            self._attempt(self._begin)
 
     def flush(self) -> None:
         """Write what was taken, so that the memory it lies in can be used again."""
-        if self._failure is None:
+        if self._failure is None and self._pieces:
             self._attempt(self._write)
-        self._pieces.clear()
 
     def finish(self) -> int:
         """Keep the instance: it is whole.
@@ -107,17 +108,17 @@ class IncomingInstance:
         self.abandon()
 
     def _keep(self) -> None:
-        self._look_at = 0
-        self._write()
+        if self._draft is None:
+            self._begin()
         if self._draft is None:
             raise UndecodableInstance("the dataset breaks off")
+        self._write()
         self._keeping.keep(self._draft)
 
     def _write(self) -> None:
-        if self._draft is None:
-            self._begin()
-        elif self._pieces:
+        if self._draft is not None:
             self._draft.write(self._pieces)
+        self._pieces.clear()
 
     def _begin(self) -> None:
         """Begin the file as soon as it is known which instance it is.
@@ -125,14 +126,11 @@ class IncomingInstance:
         The opening is looked at again only when it has doubled: a peer that sends it in
         crumbs must not make this node read it over and over.
         """
-        opening = self._opening
-        if len(opening) < self._look_at:
-            return
-        identity = identify(opening, self._context.transfer_syntax_uid)
+        identity = identify(self._opening, self._context.transfer_syntax_uid)
         if identity is None:
-            if len(opening) > LONGEST_OPENING:
+            if len(self._opening) > LONGEST_OPENING:
                 raise UndecodableInstance("the UIDs of the dataset come too late")
-            self._look_at = min(2 * len(opening), LONGEST_OPENING + 1)
+            self._look_at = min(2 * len(self._opening), LONGEST_OPENING + 1)
             return
         if identity.sop_instance_uid != self._announced:
             raise UndecodableInstance("the dataset is not the instance that was announced")
@@ -140,7 +138,7 @@ class IncomingInstance:
             self._pseudonyms.series_key(identity.series_instance_uid),
             self._pseudonyms.instance_key(identity.sop_instance_uid),
         )
-        self._draft.write([file_meta(self._context, self._announced), opening])
+        self._pieces = [file_meta(self._context, self._announced), self._opening]
         self._opening = bytearray()
 
 
