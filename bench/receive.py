@@ -92,6 +92,7 @@ def draw(folder: Path, n: int) -> None:
     """Write instances of 256 x 256 cells of noise, 140 kB each, in as many folders as series."""
     import numpy as np
     from pydicom import dcmwrite
+    from pydicom.uid import UID
 
     from tests.fakes.series import mr_series
 
@@ -100,7 +101,7 @@ def draw(folder: Path, n: int) -> None:
     template.ImageComments = "x" * 8000
     for k in range(n):
         series = k * N_SERIES // n
-        uid = f"1.2.826.0.1.3680043.8.498.5.{series + 1}.{k + 1}"
+        uid = UID(f"1.2.826.0.1.3680043.8.498.5.{series + 1}.{k + 1}")
         template.SOPInstanceUID = template.file_meta.MediaStorageSOPInstanceUID = uid
         template.SeriesInstanceUID = f"1.2.826.0.1.3680043.8.498.5.{series + 1}"
         where = folder / str(k % 4)
@@ -174,7 +175,8 @@ def send(source: Path, port: int, n_senders: int) -> None:
         subprocess.Popen([*peer, *map(str, share)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
         for share in shares
     ]
-    if any([sender.wait() for sender in senders]):
+    codes = [sender.wait() for sender in senders]
+    if any(codes):
         sys.exit("a sender failed")
 
 

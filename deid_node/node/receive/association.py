@@ -94,7 +94,7 @@ class Association:
             last = self._last_pdu(channel, deadline, admit)
             dismiss()
             if last:
-                channel.part(last)
+                channel.part(last, peer_closes=last[0] != ABORT)
         except (PeerGone, OSError):
             return
         finally:

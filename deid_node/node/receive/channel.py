@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PIECE: Final = 16384
 """A request for an association is read in pieces: no memory is set aside for a mere claim."""
-PARTING_SECONDS: Final = 1.0
+PARTING_SECONDS: Final = 3.0
 PARTING_BYTES: Final = 65536
 _LEAST_SECONDS: Final = 0.001
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
@@ -126,15 +126,22 @@ class Channel:
         except OSError:
             raise PeerGone from None
 
-    def part(self, last: bytes) -> None:
+    def part(self, last: bytes, *, peer_closes: bool) -> None:
         """Send a last PDU, and give the peer a moment to read it and to close.
 
         Closing at once, with bytes of the peer unread, would destroy what was just sent.
+
+        Parameters
+        ----------
+        peer_closes
+            Whether closing is the peer's part, as after a release: some peers break where
+            this side is the first (PS3.8 section 9.2, state 13).
         """
         with suppress(OSError):
             self._socket.sendall(last)
-            # Not SSLSocket's own: it would forget the session, and wait for the peer's end.
-            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            if not peer_closes:
+                # Not SSLSocket's own: it would forget the session, and wait for the peer's end.
+                socket.socket.shutdown(self._socket, socket.SHUT_WR)
             deadline, read = time.monotonic() + PARTING_SECONDS, 0
             piece = bytearray(PIECE)
             while read < PARTING_BYTES and (left := deadline - time.monotonic()) > 0:
