@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN  := .venv-train
 TOY    := build/face-model-smoke
-PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools
+PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools strace
 SLOW   ?= not slow
 
 # What bench-face-peers measures on, where it is at hand; heads drawn by code need nothing.

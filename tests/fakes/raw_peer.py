@@ -170,7 +170,7 @@ def dataset(uid: str, *, series: str = "1.2.4", pixels: int = 1000) -> bytes:
         + _explicit(0x0008, 0x0018, _ui(uid))
         + _explicit(0x0020, 0x000E, _ui(series))
         + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, pixels)
-        + bytes(k % 251 for k in range(pixels))
+        + (bytes(range(251)) * (pixels // 251 + 1))[:pixels]
     )
 
 
