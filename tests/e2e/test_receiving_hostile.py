@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import struct
@@ -224,22 +225,36 @@ def test_peer_that_sends_crumbs_does_not_get_more_time(tmp_path: Path) -> None:
         assert not closed.is_alive()
 
 
-def test_silent_connections_do_not_keep_a_peer_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listening_to, "MOST_SILENT", 20)
+def test_silent_connections_do_not_keep_a_peer_out(tmp_path: Path) -> None:
     with listening(tmp_path, max_associations=1) as node:
-        silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(100)]
+        silent = [socket.create_connection(("127.0.0.1", node.port), 20) for _ in range(400)]
         for each in silent[::3]:
             each.sendall(associate_rq()[:40])
 
         assert echoes(node.port)
-        first_gone = silent[0]
-        first_gone.settimeout(20)
-        assert first_gone.recv(1) == b""
-        assert threading.active_count() < 60
+        assert silent[0].recv(1) == b""
+        assert threading.active_count() < listening_to.MOST_SILENT + 10
         for each in silent:
             each.close()
+
+
+def test_node_without_descriptors_sends_the_silent_away_and_goes_on(
+    node: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, scarce = socket.socket.accept, [errno.EMFILE, errno.ENFILE]
+
+    def failing(listener: socket.socket) -> tuple[socket.socket, Any]:
+        if scarce:
+            raise OSError(scarce.pop(), "too many open files")
+        return accept(listener)
+
+    with RawPeer(node.port) as first, RawPeer(node.port) as second:
+        eventually(lambda: len(node.scp._listener._silent) == 2)  # type: ignore[union-attr]
+        monkeypatch.setattr(socket.socket, "accept", failing)
+
+        assert echoes(node.port)
+        assert first.is_closed()
+        assert second.is_closed()
 
 
 def test_associations_beyond_the_limit_are_rejected_for_a_while(tmp_path: Path) -> None:
