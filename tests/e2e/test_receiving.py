@@ -23,7 +23,7 @@ from tests.fakes.raw_peer import (
     pdv,
     store,
 )
-from tests.fakes.scp import listening
+from tests.fakes.scp import listening, resident_mib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,11 +175,6 @@ def test_large_instance_takes_no_memory(node: Listening, caller: RawPeer) -> Non
     assert caller.status() == 0
     assert resident_mib() - before < 16
     assert node.files()[0].stat().st_size > megabytes * 2**20
-
-
-def resident_mib() -> float:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - no file of ours
-        return int(statm.read().split()[1]) * 4096 / 2**20
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import socket
 import struct
@@ -28,7 +29,7 @@ from tests.fakes.raw_peer import (
     pdv,
     store,
 )
-from tests.fakes.scp import listening
+from tests.fakes.scp import listening, resident_mib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -322,16 +323,18 @@ def descriptors() -> int:
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("seed", "n"), [(0, 60), (1, 60), (2, 60), pytest.param(3, 10_000, marks=pytest.mark.slow)]
+)
 def test_damaged_messages_crash_no_thread_and_leak_no_descriptor(
-    node: Listening, seed: int
+    node: Listening, seed: int, n: int
 ) -> None:
     rng = random.Random(seed)  # noqa: S311 - a reproducible accident
     whole = [associate_rq(), command_pdu(store(UID)), data_pdu(dataset(UID)), RELEASE]
     assert echoes(node.port)
     eventually(lambda: threading.active_count() <= baseline())
     before = descriptors()
-    for _ in range(60):
+    for _ in range(n):
         said = bytearray(b"".join(whole[: rng.randint(1, 4)]))
         for _ in range(rng.randint(1, 6)):
             at = rng.randrange(len(said))
@@ -346,6 +349,35 @@ def test_damaged_messages_crash_no_thread_and_leak_no_descriptor(
     eventually(lambda: threading.active_count() <= baseline())
     eventually(lambda: descriptors() <= before)
     eventually(lambda: [path for path in node.files() if path.suffix != ".dcm"] == [])
+
+
+@pytest.mark.slow
+def test_many_instances_leave_memory_descriptors_and_threads_as_they_were(
+    node: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda _fd: None)
+    node.ledger._database.execute("PRAGMA synchronous=OFF")
+
+    def send(first: int, n: int) -> None:
+        with RawPeer(node.port) as caller:
+            caller.associate()
+            for k in range(first, first + n):
+                uid = f"{UID}.{k}"
+                caller.say(command_pdu(store(uid)), data_pdu(dataset(uid, series=f"1.{k // 50}")))
+                assert caller.status() == 0
+            caller.say(RELEASE)
+            assert caller.hear()[0] == 6
+
+    send(0, 3000)
+    eventually(lambda: threading.active_count() <= baseline())
+    memory, files = resident_mib(), descriptors()
+    for round_ in range(1, 8):
+        send(round_ * 3000, 3000)
+
+    eventually(lambda: threading.active_count() <= baseline())
+    assert resident_mib() < 1.05 * memory
+    assert descriptors() <= files
 
 
 def baseline() -> int:

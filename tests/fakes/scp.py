@@ -5,6 +5,7 @@ python -m tests.fakes.scp FOLDER PORT
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 from contextlib import contextmanager
@@ -63,6 +64,12 @@ def listening(folder: Path, *, reserve_bytes: int = 0, **settings: Any) -> Itera
     finally:
         scp.stop()
         ledger.close()
+
+
+def resident_mib() -> float:
+    """Tell how much memory this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 if __name__ == "__main__":
