@@ -82,7 +82,7 @@ class Draft:
     def __init__(
         self, folder: Path, series: SeriesKey, instance: InstanceKey, *, reserve_bytes: int
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._reserve_bytes = reserve_bytes
         self._series = series
         self._instance = instance
@@ -112,7 +112,7 @@ class Draft:
         """
         for piece in pieces:
             self._digest.update(piece)
-        with full_disk_named(self._folder, reserve_bytes=self._reserve_bytes):
+        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
             for at in range(0, len(pieces), MOST_AT_ONCE):
                 self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
             if self._unsynced >= SYNC_EVERY:
@@ -127,7 +127,7 @@ class Draft:
         SpoolFull, OSError
             As `write` does.
         """
-        with full_disk_named(self._folder, reserve_bytes=self._reserve_bytes):
+        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
             os.fdatasync(self._file)
         self._close()
 
@@ -157,7 +157,7 @@ class Spool:
     def __init__(self, root: Path, *, reserve_bytes: int) -> None:
         self._root = root
         self._reserve_bytes = reserve_bytes
-        self._durable_folders: set[SeriesKey] = set()
+        self._durable_folders: dict[SeriesKey, Path] = {}
         make_private_folder(root)
 
     def has_room(self) -> bool:
@@ -181,8 +181,7 @@ class Spool:
         if free < self._reserve_bytes:
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
         with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
-            self._make_folder(series)
-            return Draft(self._root / series, series, instance, reserve_bytes=self._reserve_bytes)
+            return Draft(self._folder(series), series, instance, reserve_bytes=self._reserve_bytes)
 
     def settle(self, drafts: Sequence[Draft]) -> list[tuple[Kept, bool]]:
         """Give synced drafts their names, and make the names durable.
@@ -203,11 +202,11 @@ class Spool:
         with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
             for draft in drafts:
                 kept = draft.kept
-                path = self._path(kept)
+                path = draft.folder / kept.name
                 settled.append((kept, not path.exists()))
                 draft.path.replace(path)
-            for series in {kept.series for kept, _ in settled}:
-                sync_folder(self._root / series)
+            for folder in {draft.folder for draft in drafts}:
+                sync_folder(folder)
         return settled
 
     def keep(self, series: SeriesKey, instance: InstanceKey, chunks: Sequence[bytes]) -> Kept:
@@ -253,17 +252,21 @@ class Spool:
                 folder.rmdir()
         return [_kept(path) for path in sorted(self._root.glob("*/*.dcm"))]
 
-    def _make_folder(self, series: SeriesKey) -> None:
+    def _folder(self, series: SeriesKey) -> Path:
         """Make the folder of a series; its name is durable before anything lies in it.
 
         Another thread may have made it and not synced it yet, so each sees to it itself.
         """
-        if series not in self._durable_folders:
-            make_private_folder(self._root / series)
-            sync_folder(self._root)
-            if len(self._durable_folders) >= MOST_FOLDERS_KNOWN:
-                self._durable_folders.clear()
-            self._durable_folders.add(series)
+        known = self._durable_folders.get(series)
+        if known is not None:
+            return known
+        folder = self._root / series
+        make_private_folder(folder)
+        sync_folder(self._root)
+        if len(self._durable_folders) >= MOST_FOLDERS_KNOWN:
+            self._durable_folders.clear()
+        self._durable_folders[series] = folder
+        return folder
 
     def _path(self, kept: Kept) -> Path:
         return self._root / kept.series / kept.name

@@ -69,6 +69,23 @@ def test_relative_path_starts_from_the_folder_of_the_file(settings_file: Path) -
     assert settings.pseudonym_key == settings_file.parent / "pseudonym.key"
 
 
+def test_tls_is_off_unless_it_is_named_and_its_files_lie_beside_the_settings(
+    settings_file: Path,
+) -> None:
+    off = load_settings(settings_file, {}).node.tls
+    settings_file.write_text(LEAST + '[node.tls]\ncertificate = "a.pem"\nprivate_key = "a.key"')
+    tls = load_settings(settings_file, {}).node.tls
+
+    assert off is None
+    assert tls is not None
+    folder = settings_file.parent
+    assert (tls.certificate, tls.private_key, tls.trusted_peers) == (
+        folder / "a.pem",
+        folder / "a.key",
+        None,
+    )
+
+
 def test_profile_name_is_left_alone_and_a_profile_path_is_made_whole(settings_file: Path) -> None:
     named = load_settings(settings_file, {})
     at_path = load_settings(settings_file, {"DEID_NODE__PROFILE": "mine.yaml"})
