@@ -68,6 +68,17 @@ def test_instance_is_kept_byte_for_byte(node: Listening, caller: RawPeer) -> Non
     assert dcmread(path).file_meta.MediaStorageSOPInstanceUID == UID
 
 
+def test_long_instance_is_kept_byte_for_byte(node: Listening, caller: RawPeer) -> None:
+    encoded = dataset(UID, pixels=2_000_000)
+    caller.associate()
+    *most, last = pieces(encoded, 100_000)
+    caller.say(command_pdu(store(UID)), *[data_pdu(each, last=False) for each in most])
+    caller.say(data_pdu(last))
+
+    assert caller.status() == 0
+    assert node.files()[0].read_bytes().endswith(encoded)
+
+
 def pieces(encoded: bytes, size: int) -> list[bytes]:
     return [encoded[at : at + size] for at in range(0, len(encoded), size)]
 

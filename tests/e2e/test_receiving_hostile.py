@@ -8,6 +8,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -301,7 +302,10 @@ def test_senders_at_one_time_lose_nothing(node: Listening) -> None:
     assert len(node.ledger.states()) == 3
 
 
-def test_stop_lets_a_message_end_and_aborts_what_waits(tmp_path: Path) -> None:
+def test_stop_lets_a_message_end_and_aborts_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening_to, "FINISH_SECONDS", 20)
     with listening(tmp_path) as node, RawPeer(node.port) as busy, RawPeer(node.port) as idle:
         for each in (busy, idle):
             each.associate()
@@ -310,6 +314,7 @@ def test_stop_lets_a_message_end_and_aborts_what_waits(tmp_path: Path) -> None:
         stopping = threading.Thread(target=node.scp.stop)
         stopping.start()
         assert idle.hear()[0] == 7
+        time.sleep(0.2)
         busy.say(data_pdu(dataset(UID)[500:]))
 
         assert busy.status() == 0
