@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN  := .venv-train
 TOY    := build/face-model-smoke
-PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools
+PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools strace
 SLOW   ?= not slow
 
 # What bench-face-peers measures on, where it is at hand; heads drawn by code need nothing.
@@ -17,7 +17,7 @@ FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
-  face-model-smoke clean
+  bench-receive face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -67,6 +67,9 @@ $(FACE_DONE): pyproject.toml
 	  '.$(if $(LABELS),[train])' 'simpleitk>=2.5' niimath==1.0.20261016 quickshear==1.2.0
 	$(FACE)/bin/pip install --quiet --quiet --disable-pip-version-check --no-deps pydeface==2.1.0
 	@touch $@
+
+bench-receive: setup peers   ## receiving beside Orthanc, dcmtk and pynetdicom: rate, CPU, memory
+	PYTHONPATH=. $(BIN)/python bench/receive.py
 
 bench-face-peers: $(FACE_DONE)   ## the face model beside its peers (HEADS= LANDMARKS= BRAINS= LABELS=)
 	data=$$(echo $(FACE)/lib/python3*/site-packages/pydeface/data) && \

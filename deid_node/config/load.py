@@ -9,7 +9,7 @@ import secrets
 import stat
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -221,7 +221,10 @@ def _suggestion(place: Sequence[str]) -> str:
 def _keys_of(model: type[BaseModel], sections: Sequence[str]) -> set[str]:
     for section in sections:
         field = model.model_fields.get(section)
-        if field is None or not isinstance(field.annotation, type):
+        # A section that may be left out is `Section | None`.
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        sections_here = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not sections_here:
             return set()
-        model = field.annotation
+        model = sections_here[0]
     return set(model.model_fields)

@@ -45,6 +45,18 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+class TLS(_Section):
+    """TLS towards those that send; version 1.2 at least."""
+
+    certificate: Location = Field(description="PEM file: this node's certificate and its chain.")
+    private_key: Location = Field(description="PEM file of its key, readable by the node alone.")
+    trusted_peers: Location | None = Field(
+        None,
+        description="PEM file of authorities: who connects must show a certificate that one of "
+        "them signed; without it anybody may connect whose AE title is accepted.",
+    )
+
+
 class Node(_Section):
     """The storage SCP."""
 
@@ -55,8 +67,21 @@ class Node(_Section):
         (), description="Calling AE titles that are accepted; empty accepts nobody."
     )
     max_associations: int = Field(
-        10, ge=1, le=100, description="Associations that may be open at one time."
+        100, ge=1, le=1000, description="Associations that may be open at one time."
     )
+    associate_seconds: float = Field(
+        30,
+        gt=0,
+        le=3600,
+        description="Time from connecting to the whole request for an association, TLS included.",
+    )
+    pdu_seconds: float = Field(
+        30, gt=0, le=3600, description="Time from the first byte of a PDU to its last, in seconds."
+    )
+    idle_seconds: float = Field(
+        60, gt=0, le=86400, description="Silence after which an association is aborted, in seconds."
+    )
+    tls: TLS | None = Field(None, description="Speak TLS on this port; without it in the clear.")
 
 
 class SeriesArrival(_Section):

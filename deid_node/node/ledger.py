@@ -96,32 +96,18 @@ class Ledger:
                 raise KeyUnusable("the spool was filled under another pseudonym key")
 
     def arrived(self, kept: Kept) -> Arrival:
-        """Note one instance that the spool has.
+        """Note one instance that the spool has, as `arrived_together` does."""
+        return self.arrived_together([kept])[0]
 
-        Before anything of its series can have left the node, the instance joins it and the
+    def arrived_together(self, instances: Sequence[Kept]) -> list[Arrival]:
+        """Note instances that the spool has: all of them, or none.
+
+        Before anything of its series can have left the node, an instance joins it and the
         series is open again. After that, an instance that is known changes nothing, and
         any other belongs to a later generation, which is held.
         """
         with self._transaction() as database:
-            known = database.execute(
-                "SELECT generation, state FROM instance JOIN series USING (series, generation)"
-                " WHERE series = ? AND instance = ? AND digest = ?",
-                (kept.series, kept.instance, kept.digest),
-            ).fetchone()
-            if known is not None:
-                generation = Generation(series=kept.series, number=known[0])
-                return Arrival(generation=generation, state=State(known[1]), is_known=True)
-            generation, state = self._generation_for(database, kept.series)
-            database.execute(
-                "INSERT INTO instance VALUES (?, ?, ?, ?)",
-                (kept.series, generation.number, kept.instance, kept.digest),
-            )
-            database.execute(
-                "UPDATE series SET n_instances = n_instances + 1"
-                " WHERE series = ? AND generation = ?",
-                _key(generation),
-            )
-            return Arrival(generation=generation, state=state, is_known=False)
+            return [self._arrived(database, kept) for kept in instances]
 
     def received(self, series: SeriesKey) -> None:
         """Close a series: everything has arrived."""
@@ -267,6 +253,26 @@ class Ledger:
         with self._transaction() as database:
             rows = database.execute("SELECT series, generation, state FROM series")
             return {_generation(row): State(row[2]) for row in rows}
+
+    def _arrived(self, database: sqlite3.Connection, kept: Kept) -> Arrival:
+        known = database.execute(
+            "SELECT generation, state FROM instance JOIN series USING (series, generation)"
+            " WHERE series = ? AND instance = ? AND digest = ?",
+            (kept.series, kept.instance, kept.digest),
+        ).fetchone()
+        if known is not None:
+            generation = Generation(series=kept.series, number=known[0])
+            return Arrival(generation=generation, state=State(known[1]), is_known=True)
+        generation, state = self._generation_for(database, kept.series)
+        database.execute(
+            "INSERT INTO instance VALUES (?, ?, ?, ?)",
+            (kept.series, generation.number, kept.instance, kept.digest),
+        )
+        database.execute(
+            "UPDATE series SET n_instances = n_instances + 1 WHERE series = ? AND generation = ?",
+            _key(generation),
+        )
+        return Arrival(generation=generation, state=state, is_known=False)
 
     def _generation_for(
         self, database: sqlite3.Connection, series: SeriesKey

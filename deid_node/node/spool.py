@@ -1,26 +1,28 @@
 """Keep received instances on disk until they are delivered.
 
-The spool makes one promise: when `Spool.keep` returns, the instance survives a power
-failure. File names come from pseudonymous keys and from the digest of the whole file,
-never from the dataset; so equal instances share one file, and two that bear one SOP
-Instance UID but differ lie side by side.
+The spool makes one promise: when `Spool.keep` or `Spool.settle` returns, the instance
+survives a power failure. File names come from pseudonymous keys and from the digest of the
+whole file, never from the dataset; so equal instances share one file, and two that bear one
+SOP Instance UID but differ lie side by side.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.durable import (
+    DRAFT_SUFFIX,
     full_disk_named,
     make_private_folder,
     remove_drafts,
     sync_folder,
-    write_file,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ if TYPE_CHECKING:
 
 DIGEST_DIGITS: Final = 32
 """Hexadecimal digits of SHA-256 that tell two contents of one instance apart: 128 bits."""
+
+SYNC_EVERY: Final = 64 * 2**20
+"""A long file is synced on the way, in bytes, so that its end does not keep the sender waiting."""
+
+MOST_FOLDERS_KNOWN: Final = 10_000
+"""Folders that are remembered to be durable; a year of series must not pile up in memory."""
+
+PRIVATE_FILE: Final = 0o600
+
+MOST_AT_ONCE: Final = 512
+"""Pieces that one system call writes; Linux takes 1024."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,83 @@ class Kept:
         return f"{self.instance}-{self.digest}.dcm"
 
 
+class Draft:
+    """A file that is being written; it has no name yet that anybody looks for.
+
+    Parameters
+    ----------
+    folder
+        Of the series; the file gets its name there.
+    series, instance
+        Keys made from the UIDs.
+    reserve_bytes
+        For the message when the disk is full.
+    """
+
+    def __init__(
+        self, folder: Path, series: SeriesKey, instance: InstanceKey, *, reserve_bytes: int
+    ) -> None:
+        self.folder = folder
+        self._reserve_bytes = reserve_bytes
+        self._series = series
+        self._instance = instance
+        self._digest = hashlib.sha256()
+        self._unsynced = 0
+        self.path = folder / f"{instance}-{secrets.token_hex(8)}{DRAFT_SUFFIX}"
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+
+    @property
+    def kept(self) -> Kept:
+        """What the file is called once it is whole."""
+        return Kept(
+            series=self._series,
+            instance=self._instance,
+            digest=self._digest.hexdigest()[:DIGEST_DIGITS],
+        )
+
+    def write(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
+        """Append.
+
+        Raises
+        ------
+        SpoolFull
+            If the disk fills up.
+        OSError
+            If the file system fails.
+        """
+        for piece in pieces:
+            self._digest.update(piece)
+        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+            for at in range(0, len(pieces), MOST_AT_ONCE):
+                self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
+            if self._unsynced >= SYNC_EVERY:
+                os.fdatasync(self._file)
+                self._unsynced = 0
+
+    def sync(self) -> None:
+        """Make the contents durable; nothing can be written after that.
+
+        Raises
+        ------
+        SpoolFull, OSError
+            As `write` does.
+        """
+        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+            os.fdatasync(self._file)
+        self._close()
+
+    def abandon(self) -> None:
+        """Delete the file; after it got its name this does nothing."""
+        self._close()
+        with suppress(OSError):
+            self.path.unlink()
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
 class Spool:
     """A folder of Part 10 files, one sub-folder for each series.
 
@@ -67,8 +157,57 @@ class Spool:
     def __init__(self, root: Path, *, reserve_bytes: int) -> None:
         self._root = root
         self._reserve_bytes = reserve_bytes
-        self._durable_folders: set[SeriesKey] = set()
+        self._durable_folders: dict[SeriesKey, Path] = {}
         make_private_folder(root)
+
+    def has_room(self) -> bool:
+        """Tell whether anything can be kept now: space above the reserve, names, and writable."""
+        disk = os.statvfs(self._root)
+        names_left = disk.f_favail > 0 or disk.f_files == 0
+        read_only = bool(disk.f_flag & os.ST_RDONLY)
+        return _free(disk) >= self._reserve_bytes and names_left and not read_only
+
+    def draft(self, series: SeriesKey, instance: InstanceKey) -> Draft:
+        """Begin the file of an instance, in the folder of its series.
+
+        Raises
+        ------
+        SpoolFull
+            If less than the reserve is free, or the disk is full.
+        OSError
+            If the file system fails.
+        """
+        free = _free(os.statvfs(self._root))
+        if free < self._reserve_bytes:
+            raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
+        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
+            return Draft(self._folder(series), series, instance, reserve_bytes=self._reserve_bytes)
+
+    def settle(self, drafts: Sequence[Draft]) -> list[tuple[Kept, bool]]:
+        """Give synced drafts their names, and make the names durable.
+
+        Order: every draft was synced; renames; one sync of each folder.
+
+        Returns
+        -------
+        list of (Kept, bool)
+            In the order given; whether no such file was there before.
+
+        Raises
+        ------
+        SpoolFull, OSError
+            If the file system fails; drafts that have no name yet are still there.
+        """
+        settled = []
+        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
+            for draft in drafts:
+                kept = draft.kept
+                path = draft.folder / kept.name
+                settled.append((kept, not path.exists()))
+                draft.path.replace(path)
+            for folder in {draft.folder for draft in drafts}:
+                sync_folder(folder)
+        return settled
 
     def keep(self, series: SeriesKey, instance: InstanceKey, chunks: Sequence[bytes]) -> Kept:
         """Write one instance and make it durable.
@@ -80,17 +219,14 @@ class Spool:
         OSError
             If the file system fails. No partial file stays.
         """
-        free = shutil.disk_usage(self._root).free
-        if free < self._reserve_bytes:
-            raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
-
-        digest = hashlib.sha256()
-        for chunk in chunks:
-            digest.update(chunk)
-        kept = Kept(series=series, instance=instance, digest=digest.hexdigest()[:DIGEST_DIGITS])
-        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
-            self._make_folder(series)
-            write_file(self._path(kept), chunks)
+        draft = self.draft(series, instance)
+        try:
+            draft.write(chunks)
+            draft.sync()
+            [(kept, _)] = self.settle([draft])
+        except BaseException:
+            draft.abandon()
+            raise
         return kept
 
     def paths(self, instances: Iterable[Kept]) -> list[Path]:
@@ -116,15 +252,21 @@ class Spool:
                 folder.rmdir()
         return [_kept(path) for path in sorted(self._root.glob("*/*.dcm"))]
 
-    def _make_folder(self, series: SeriesKey) -> None:
+    def _folder(self, series: SeriesKey) -> Path:
         """Make the folder of a series; its name is durable before anything lies in it.
 
         Another thread may have made it and not synced it yet, so each sees to it itself.
         """
-        if series not in self._durable_folders:
-            make_private_folder(self._root / series)
-            sync_folder(self._root)
-            self._durable_folders.add(series)
+        known = self._durable_folders.get(series)
+        if known is not None:
+            return known
+        folder = self._root / series
+        make_private_folder(folder)
+        sync_folder(self._root)
+        if len(self._durable_folders) >= MOST_FOLDERS_KNOWN:
+            self._durable_folders.clear()
+        self._durable_folders[series] = folder
+        return folder
 
     def _path(self, kept: Kept) -> Path:
         return self._root / kept.series / kept.name
@@ -134,3 +276,19 @@ def _kept(path: Path) -> Kept:
     """Read the keys back from a file's name."""
     instance, _, digest = path.stem.rpartition("-")
     return Kept(series=SeriesKey(path.parent.name), instance=InstanceKey(instance), digest=digest)
+
+
+def _free(disk: os.statvfs_result) -> int:
+    """Bytes that this process may still write."""
+    return disk.f_bavail * disk.f_frsize
+
+
+def _write_all(file: int, pieces: Sequence[bytes | bytearray | memoryview]) -> int:
+    """Write pieces one behind the other; return how many bytes."""
+    whole = sum(len(piece) for piece in pieces)
+    written = os.writev(file, pieces) if pieces else 0
+    if written < whole:
+        rest = memoryview(b"".join(pieces))[written:]
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    return whole

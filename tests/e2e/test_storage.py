@@ -31,7 +31,7 @@ from tests.fakes.peer import send
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 KEYS = Pseudonyms(bytes(range(32)))
 
@@ -123,24 +123,28 @@ def test_success_comes_after_sync_of_file_and_folder_and_commit(
 ) -> None:
     send(series[:1], scp.port)
     steps: list[str] = []
-    fsync, replace, arrived = os.fsync, Path.replace, ledger.arrived
+    replace, arrived = Path.replace, ledger.arrived_together
 
-    def recording_fsync(fd: int) -> None:
-        fsync(fd)
-        steps.append("folder-sync" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file-sync")
+    def recording(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def record(fd: int) -> None:
+            sync(fd)
+            steps.append("folder-sync" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file-sync")
+
+        return record
 
     def recording_replace(path: Path, target: Path) -> Path:
         steps.append("rename")
         return replace(path, target)
 
-    def recording_arrived(instance: object) -> object:
-        arrival = arrived(instance)  # type: ignore[arg-type]
+    def recording_arrived(instances: object) -> object:
+        arrivals = arrived(instances)  # type: ignore[arg-type]
         steps.append("open transaction" if ledger._database.in_transaction else "commit")
-        return arrival
+        return arrivals
 
-    monkeypatch.setattr(os, "fsync", recording_fsync)
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, recording(getattr(os, name)))
     monkeypatch.setattr(Path, "replace", recording_replace)
-    monkeypatch.setattr(ledger, "arrived", recording_arrived)
+    monkeypatch.setattr(ledger, "arrived_together", recording_arrived)
     send(series[1:], scp.port)
     steps.append("answer")
 
@@ -159,9 +163,28 @@ def test_no_name_on_disk_holds_a_uid(
 
 
 @pytest.mark.parametrize("reserve_bytes", [10**18])
-def test_full_spool_answers_out_of_resources(
-    scp: StorageSCP, series: list[Dataset], tmp_path: Path
+def test_full_spool_lets_nobody_in_for_a_while(scp: StorageSCP) -> None:
+    ae = AE("PACS")
+    ae.add_requested_context(sop.MRImageStorage)
+    association = ae.associate("127.0.0.1", scp.port, ae_title="DEIDNODE")
+
+    primitive = association.acceptor.primitive
+    assert association.is_rejected
+    assert (primitive.result, primitive.result_source, primitive.diagnostic) == (2, 3, 2)
+
+
+def test_spool_that_fills_up_meanwhile_answers_out_of_resources(
+    scp: StorageSCP,
+    spool: Spool,
+    series: list[Dataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(spool, "_reserve_bytes", 10**18)
+    monkeypatch.setattr(spool, "has_room", lambda: True)
+    scp.stop()
+    scp.start()
+
     assert send(series, scp.port) == [0xA700, 0xA700]
     assert kept(tmp_path) == []
 
@@ -172,7 +195,7 @@ def test_ledger_that_fails_is_never_answered_with_success(
     def locked(_instance: object) -> None:
         raise sqlite3.OperationalError("database is locked")
 
-    monkeypatch.setattr(ledger, "arrived", locked)
+    monkeypatch.setattr(ledger, "arrived_together", locked)
 
     assert send(series, scp.port) == [0x0110, 0x0110]
 

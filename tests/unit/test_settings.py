@@ -69,6 +69,23 @@ def test_relative_path_starts_from_the_folder_of_the_file(settings_file: Path) -
     assert settings.pseudonym_key == settings_file.parent / "pseudonym.key"
 
 
+def test_tls_is_off_unless_it_is_named_and_its_files_lie_beside_the_settings(
+    settings_file: Path,
+) -> None:
+    off = load_settings(settings_file, {}).node.tls
+    settings_file.write_text(LEAST + '[node.tls]\ncertificate = "a.pem"\nprivate_key = "a.key"')
+    tls = load_settings(settings_file, {}).node.tls
+
+    assert off is None
+    assert tls is not None
+    folder = settings_file.parent
+    assert (tls.certificate, tls.private_key, tls.trusted_peers) == (
+        folder / "a.pem",
+        folder / "a.key",
+        None,
+    )
+
+
 def test_profile_name_is_left_alone_and_a_profile_path_is_made_whole(settings_file: Path) -> None:
     named = load_settings(settings_file, {})
     at_path = load_settings(settings_file, {"DEID_NODE__PROFILE": "mine.yaml"})
@@ -100,6 +117,13 @@ def test_profile_name_is_left_alone_and_a_profile_path_is_made_whole(settings_fi
         ),
         ('[node]\nae_title = "S3CRET-S3CRET-S3CRET"', "node.ae_title: string should have at most"),
         ("[node\nS3CRET", "is not TOML (at line"),
+        ('[node.tls]\ncertificate = "S3CRET"', "key node.tls.private_key is missing"),
+        (
+            '[node.tls]\ncertificate = "a"\nprivate_key = "b"\ntrusted_peer = "S3CRET"',
+            "unknown key node.tls.trusted_peer; did you mean trusted_peers?",
+        ),
+        ("[node]\nidle_seconds = 0", "node.idle_seconds: input should be greater than 0"),
+        ("[node]\nmax_associations = 1001", "node.max_associations: input should be less than"),
     ],
 )
 def test_mistake_is_named_in_one_line_without_its_value(

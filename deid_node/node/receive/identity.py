@@ -1,0 +1,182 @@
+"""Find out which instance is coming, from the first elements of its dataset.
+
+Nothing else is decoded: only as much structure is followed as leads to the two UIDs.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pydicom.uid import ExplicitVRBigEndian
+
+from deid_node.dicom.wire import LONG_VRS, PIXEL_DATA, UNDEFINED
+from deid_node.errors import UndecodableInstance
+from deid_node.node.receive.command import is_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_OPENING: Final = 2**20
+"""The UIDs must come within this, in bytes: so much of an instance is held in memory."""
+DEEPEST: Final = 32
+"""Sequences within sequences that are followed."""
+
+_SOP_INSTANCE_UID: Final = 0x00080018
+_SERIES_INSTANCE_UID: Final = 0x0020000E
+_ITEM: Final = 0xFFFEE000
+_ITEM_END: Final = 0xFFFEE00D
+_SEQUENCE_END: Final = 0xFFFEE0DD
+_HEAD: Final = 8
+_SHORT_VRS: Final = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
+)
+"""With a length of two bytes; a quick way for what is most of a header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The UIDs by which an instance is kept."""
+
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+class _Incomplete(Exception):
+    """The bytes end before the answer."""
+
+
+def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity | None:
+    """Read SOP Instance UID and Series Instance UID.
+
+    Whether VRs are there is seen from the first element, as pydicom does: some senders
+    encode otherwise than they said.
+
+    Parameters
+    ----------
+    opening
+        First bytes of the dataset; not deflated.
+    transfer_syntax_uid
+        As it was negotiated.
+
+    Returns
+    -------
+    Identity or None
+        None if more bytes are needed.
+
+    Raises
+    ------
+    UndecodableInstance
+        If a UID is missing or is none, or the bytes are no dataset.
+    """
+    if len(opening) < _HEAD:
+        return None
+    reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
+    try:
+        return reader.identity(explicit=b"AA" <= opening[4:6] <= b"ZZ")
+    except _Incomplete:
+        return None
+
+
+class _Reader:
+    """Steps from element to element; `_Incomplete` where the bytes end."""
+
+    def __init__(self, source: bytes | bytearray, *, big_endian: bool) -> None:
+        order = ">" if big_endian else "<"
+        self._source = source
+        self._stop = len(source)
+        self._tag_and_vr: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(
+            f"{order}HH2sH"
+        ).unpack_from
+        self._tag: Callable[..., tuple[int, int, int]] = struct.Struct(f"{order}HHI").unpack_from
+        self._long: Callable[..., tuple[int]] = struct.Struct(f"{order}I").unpack_from
+
+    def identity(self, *, explicit: bool) -> Identity:
+        """Step over the elements up to the second of the two UIDs."""
+        found: dict[int, str] = {}
+        at = 0
+        while len(found) < 2:  # noqa: PLR2004 - both UIDs
+            tag, at, stop = self._element(at, explicit=explicit, depth=0)
+            if tag in {_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID}:
+                if stop > self._stop:
+                    raise _Incomplete
+                found[tag] = _uid(bytes(self._source[at:stop]))
+            elif tag >= PIXEL_DATA:
+                raise UndecodableInstance("the dataset has no usable UID before its pixels")
+            at = stop
+        return Identity(
+            sop_instance_uid=found[_SOP_INSTANCE_UID],
+            series_instance_uid=found[_SERIES_INSTANCE_UID],
+        )
+
+    def _element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
+        """Give an element's tag, and where its value begins and ends."""
+        if at + _HEAD > self._stop:
+            raise _Incomplete
+        if explicit:
+            group, number, vr, length = self._tag_and_vr(self._source, at)
+            if vr in _SHORT_VRS:
+                return group << 16 | number, at + _HEAD, at + _HEAD + length
+        return self._long_element(at, explicit=explicit, depth=depth)
+
+    def _long_element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
+        tag, vr, length, at = self._head(at, explicit=explicit)
+        if tag in {_ITEM, _ITEM_END, _SEQUENCE_END}:
+            raise UndecodableInstance("the dataset cannot be parsed")
+        if tag >= PIXEL_DATA and not depth:
+            return tag, at, at
+        if length != UNDEFINED:
+            return tag, at, _within_reach(at + length)
+        if vr not in {b"SQ", b"UN", b""}:
+            raise UndecodableInstance("the dataset cannot be parsed")
+        # PS3.5 section 6.2.2: within UN there are no VRs.
+        return tag, at, self._end_of_items(at, explicit=vr == b"SQ", depth=depth + 1)
+
+    def _end_of_items(self, at: int, *, explicit: bool, depth: int) -> int:
+        if depth > DEEPEST:
+            raise UndecodableInstance(f"sequences are more than {DEEPEST} deep")
+        while True:
+            tag, length, at = self._item_head(at)
+            if tag == _SEQUENCE_END:
+                return at
+            if tag != _ITEM:
+                raise UndecodableInstance("the dataset cannot be parsed")
+            if length != UNDEFINED:
+                at = _within_reach(at + length)
+                continue
+            while self._item_head(at)[0] != _ITEM_END:
+                _, _, at = self._element(at, explicit=explicit, depth=depth)
+            at += _HEAD
+
+    def _head(self, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
+        """Tag, VR (none in Implicit VR), length, and where the value begins."""
+        tag, length, value = self._item_head(at)
+        vr = bytes(self._source[at + 4 : at + 6])
+        if not explicit or not b"AA" <= vr <= b"ZZ":
+            return tag, b"", length, value
+        if vr not in LONG_VRS:
+            return tag, vr, self._tag_and_vr(self._source, at)[3], value
+        if at + 12 > self._stop:
+            raise _Incomplete
+        return tag, vr, self._long(self._source, at + 8)[0], at + 12
+
+    def _item_head(self, at: int) -> tuple[int, int, int]:
+        if at + _HEAD > self._stop:
+            raise _Incomplete
+        group, number, length = self._tag(self._source, at)
+        return group << 16 | number, length, at + _HEAD
+
+
+def _within_reach(stop: int) -> int:
+    if stop > LONGEST_OPENING:
+        raise UndecodableInstance("the UIDs of the dataset come too late")
+    return stop
+
+
+def _uid(value: bytes) -> str:
+    """Take the bytes of a UID as they are, so that no library judges or reports them."""
+    text = value.decode("ascii", "replace").rstrip("\0 ")
+    if not is_uid(text):
+        raise UndecodableInstance("a UID of the dataset is none")
+    return text

@@ -1,0 +1,97 @@
+"""Make received instances durable and known, several at a time where several are there.
+
+Each association syncs its own file; then one of those that wait does the rest for all of
+them: the renames, one sync of each folder, one transaction. With one sender nobody waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deid_node.errors import SpoolFull
+from deid_node.node.states import State
+
+if TYPE_CHECKING:
+    from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+    from deid_node.node.assembly import Assembly
+    from deid_node.node.ledger import Ledger
+    from deid_node.node.spool import Draft, Spool
+
+
+@dataclass(slots=True)
+class _Entry:
+    draft: Draft
+    is_done: bool = False
+    error: BaseException | None = None
+
+
+class Keeping:
+    """Spool, ledger and assembly as one; shared by all associations."""
+
+    def __init__(self, *, spool: Spool, ledger: Ledger, assembly: Assembly) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._assembly = assembly
+        self._waiting: list[_Entry] = []
+        self._adding = threading.Lock()
+        self._committing = threading.Lock()
+
+    def draft(self, series: SeriesKey, instance: InstanceKey) -> Draft:
+        """Begin the file of an instance.
+
+        Raises
+        ------
+        SpoolFull
+            If there is no room.
+        OSError
+            If the file system fails.
+        """
+        return self._spool.draft(series, instance)
+
+    def keep(self, draft: Draft) -> None:
+        """Return when the instance would survive a power failure, and the ledger knows it.
+
+        Raises
+        ------
+        SpoolFull
+            If there is no room; nothing stays.
+        Exception
+            If disk or database fail. The file may stay, and is taken up at the next start.
+        """
+        draft.sync()
+        entry = _Entry(draft)
+        with self._adding:
+            self._waiting.append(entry)
+        with self._committing:
+            if not entry.is_done:
+                with self._adding:
+                    together, self._waiting = self._waiting, []
+                self._commit(together)
+        if entry.error is not None:
+            raise entry.error
+
+    def _commit(self, together: list[_Entry]) -> None:
+        try:
+            self._settle([entry.draft for entry in together])
+        except BaseException as error:  # noqa: BLE001 - everyone who waits must be told
+            for entry in together:
+                entry.error = error
+        finally:
+            for entry in together:
+                entry.is_done = True
+
+    def _settle(self, drafts: list[Draft]) -> None:
+        settled = self._spool.settle(drafts)
+        try:
+            arrivals = self._ledger.arrived_together([kept for kept, _ in settled])
+        except SpoolFull:
+            # Rolled back for certain, and files that nobody knows of would fill the disk further.
+            self._spool.discard(kept for kept, is_new in settled if is_new)
+            raise
+        for (kept, _), arrival in zip(settled, arrivals, strict=True):
+            if arrival.state is State.RECEIVING:
+                self._assembly.arrived(kept.series)
+            elif arrival.state is State.PURGED:
+                self._spool.discard([kept])
