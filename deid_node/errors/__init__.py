@@ -30,7 +30,11 @@
     - InstanceThereAlready   hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
+    - PeerBusy               retry     exit 75
+    - NotCommitted           retry     exit 75
     - PeerRefusedInstance    hold      exit 65
+    - NoCommonSyntax         hold      exit 65
+    - DeliveryGivenUp        hold      exit 65
   + OutputUnwritable         stop      exit 74
   + AuditUnusable            retry     exit 74
   + CrosswalkUnusable        retry     exit 74
@@ -47,7 +51,11 @@ from deid_node.errors.edges import (
     AuditUnusable,
     CrosswalkUnusable,
     DeliveryFailed,
+    DeliveryGivenUp,
+    NoCommonSyntax,
+    NotCommitted,
     OutputUnwritable,
+    PeerBusy,
     PeerRefusedInstance,
     PeerUnreachable,
     SpoolError,
@@ -93,6 +101,7 @@ __all__ = [
     "CrosswalkUnusable",
     "DeidNodeError",
     "DeliveryFailed",
+    "DeliveryGivenUp",
     "Disposition",
     "DuplicateInstance",
     "DuplicatePosition",
@@ -105,9 +114,12 @@ __all__ = [
     "LateInstances",
     "MissingAttribute",
     "MixedSeries",
+    "NoCommonSyntax",
+    "NotCommitted",
     "NotDicom",
     "OutputUnwritable",
     "PatientNotInTable",
+    "PeerBusy",
     "PeerRefusedInstance",
     "PeerUnreachable",
     "PixelsNotRestored",

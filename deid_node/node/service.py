@@ -16,7 +16,6 @@ from deid_node.dicom.series import read_series
 from deid_node.errors import SettingsInvalid, SpoolError
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
-from deid_node.node.delivery import Delivery
 from deid_node.node.destination import make_destination
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import keep_picture
@@ -25,6 +24,7 @@ from deid_node.node.outbox import Outbox
 from deid_node.node.patients import with_patients_named
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
+from deid_node.node.sending import sending_steps
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
 from deid_node.node.status import LEDGER, Snapshot, status
@@ -171,11 +171,14 @@ class Service:
             retention.step()
             return TICK_SECONDS
 
-        steps = {"time": keep_time, "worker": worker.step} | {
-            f"to-{each.name}": Delivery(each, ledger=ledger, outbox=outbox).step
-            for each in destinations
-        }
-        for name, step in steps.items():
+        for each in destinations:
+            self._open.callback(each.close)
+        steps = [
+            ("time", keep_time),
+            ("worker", worker.step),
+            *sending_steps(settings.destinations, destinations, ledger=ledger, outbox=outbox),
+        ]
+        for name, step in steps:
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
