@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,10 +24,12 @@ from tests.fakes.peer import Receiver, receiving
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from deid_node.node.destination import Destination
+
+    DestinationAt = Callable[..., Destination]
 
 
 @pytest.fixture
@@ -47,12 +50,17 @@ def compressed(instance: EncodedInstance) -> EncodedInstance:
     )
 
 
-def destination_at(port: int) -> Destination:
-    return make_destination(
-        DicomDestination(
-            kind="dicom", name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=port
-        )
-    )
+@pytest.fixture
+def destination_at() -> Iterator[DestinationAt]:
+    """Make destinations on this machine that are closed with the test."""
+    with ExitStack() as stack:
+
+        def make(port: int, **more: Any) -> Destination:  # noqa: ANN401 - any setting
+            settings = {"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1"} | more
+            chosen = DicomDestination.model_validate({"kind": "dicom", "port": port} | settings)
+            return stack.enter_context(closing(make_destination(chosen)))
+
+        yield make
 
 
 def dataset_bytes(part10: bytes) -> bytes:
@@ -62,7 +70,7 @@ def dataset_bytes(part10: bytes) -> bytes:
 
 
 def test_bytes_of_an_instance_go_over_the_wire_unchanged_on_one_association(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     answers: list[tuple[int, int]] = []
     with receiving(Receiver()) as archive:
@@ -80,6 +88,7 @@ def test_bytes_of_an_instance_go_over_the_wire_unchanged_on_one_association(
 def test_peer_that_takes_only_implicit_vr_gets_the_same_values(
     instances: list[EncodedInstance],
     packed: bool,  # noqa: FBT001 - a parameter of the test
+    destination_at: DestinationAt,
 ) -> None:
     offered = [compressed(each) for each in instances] if packed else instances
     with receiving(Receiver(transfer_syntaxes=[uid.ImplicitVRLittleEndian])) as archive:
@@ -93,7 +102,7 @@ def test_peer_that_takes_only_implicit_vr_gets_the_same_values(
 
 
 def test_compressed_instance_stays_so_for_a_peer_that_takes_it(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     offered = [compressed(each) for each in instances]
     syntaxes = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.RLELossless]
@@ -104,14 +113,16 @@ def test_compressed_instance_stays_so_for_a_peer_that_takes_it(
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
-def test_warning_counts_as_stored(instances: list[EncodedInstance], status: int) -> None:
+def test_warning_counts_as_stored(
+    instances: list[EncodedInstance], status: int, destination_at: DestinationAt
+) -> None:
     with receiving(Receiver(answer=lambda _n: status)) as archive:
         destination_at(archive.port).deliver(from_encoded(instances))
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA702, 0x0110])
 def test_peer_out_of_resources_is_tried_again(
-    instances: list[EncodedInstance], status: int
+    instances: list[EncodedInstance], status: int, destination_at: DestinationAt
 ) -> None:
     with (
         receiving(Receiver(answer=lambda _n: status)) as archive,
@@ -121,7 +132,9 @@ def test_peer_out_of_resources_is_tried_again(
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0122, 0x0124])
-def test_refusal_is_counted_and_final(instances: list[EncodedInstance], status: int) -> None:
+def test_refusal_is_counted_and_final(
+    instances: list[EncodedInstance], status: int, destination_at: DestinationAt
+) -> None:
     with (
         receiving(Receiver(answer=lambda _n: status)) as archive,
         pytest.raises(PeerRefusedInstance, match=f"refused 3 instances, status 0x{status:04X}"),
@@ -130,7 +143,7 @@ def test_refusal_is_counted_and_final(instances: list[EncodedInstance], status: 
 
 
 def test_peer_that_takes_no_syntax_of_the_class_refuses_it(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     with (
         receiving(Receiver(transfer_syntaxes=[uid.JPEG2000])) as archive,
@@ -141,7 +154,9 @@ def test_peer_that_takes_no_syntax_of_the_class_refuses_it(
     assert archive.encoded == []
 
 
-def test_dead_host_is_unreachable(instances: list[EncodedInstance]) -> None:
+def test_dead_host_is_unreachable(
+    instances: list[EncodedInstance], destination_at: DestinationAt
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
@@ -152,7 +167,7 @@ def test_dead_host_is_unreachable(instances: list[EncodedInstance]) -> None:
 
 
 def test_peer_that_goes_away_in_the_middle_is_unreachable(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     archive = Receiver()
 
@@ -166,7 +181,9 @@ def test_peer_that_goes_away_in_the_middle_is_unreachable(
         destination_at(archive.port).deliver(from_encoded(instances))
 
 
-def test_peer_that_turns_this_node_away_is_unreachable(instances: list[EncodedInstance]) -> None:
+def test_peer_that_turns_this_node_away_is_unreachable(
+    instances: list[EncodedInstance], destination_at: DestinationAt
+) -> None:
     with (
         receiving(Receiver(callers=["SOMEBODY-ELSE"])) as archive,
         pytest.raises(PeerUnreachable, match="rejected the association"),
@@ -174,13 +191,15 @@ def test_peer_that_turns_this_node_away_is_unreachable(instances: list[EncodedIn
         destination_at(archive.port).deliver(from_encoded(instances))
 
 
-def test_echo_is_answered() -> None:
+def test_echo_is_answered(destination_at: DestinationAt) -> None:
     with receiving(Receiver()) as archive:
         destination_at(archive.port).echo()
 
 
 @pytest.mark.peer
-def test_dcmtk_receives_a_series(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_dcmtk_receives_a_series(
+    tmp_path: Path, free_port: Callable[[], int], destination_at: DestinationAt
+) -> None:
     series = [encode(each) for each in dicom_series(small_head())]
     port = free_port()
     process = subprocess.Popen(["storescp", "-od", str(tmp_path), str(port)])
