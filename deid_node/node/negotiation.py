@@ -117,7 +117,7 @@ def read_acceptance(body: bytes, pairs: Sequence[Pair]) -> Acceptance:
             if syntaxes != [pairs[index][1]]:
                 raise Malformed
             accepted[pairs[index]] = int(context_id)
-    if 0 < length < _LEAST_PDU_BYTES:
+    if not results or 0 < length < _LEAST_PDU_BYTES:
         raise Malformed
     return Acceptance(contexts=accepted, max_pdu_bytes=length or _ANY_LENGTH)
 
