@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from deid_node.errors import PeerBusy
 from deid_node.node.association import Association
 
 if TYPE_CHECKING:
@@ -18,6 +19,41 @@ if TYPE_CHECKING:
 
 _FRESH_SECONDS: Final = 1.0
 """A peer's own idle limit is longer than this."""
+
+
+class Loan:
+    """The association of one series, replaced when it is used up or the peer ends it."""
+
+    def __init__(self, pool: AssociationPool, pairs: Sequence[Pair]) -> None:
+        self._pool = pool
+        self._pairs = pairs
+        self._association: Association | None = None
+
+    def association(self) -> Association:
+        """Give the association for the next request.
+
+        Raises
+        ------
+        PeerUnreachable
+            If one must be opened and cannot be.
+        """
+        if self._association is not None and not self._pool.is_of_use(self._association):
+            self._association.release()
+            self._association = None
+        if self._association is None:
+            self._association = self._pool.open(self._pairs)
+        return self._association
+
+    def abort(self) -> None:
+        """End the association at once, if there is one."""
+        if self._association is not None:
+            self._association.abort()
+            self._association = None
+
+    def end(self) -> Association | None:
+        """Give back what can be used again."""
+        association, self._association = self._association, None
+        return association
 
 
 class AssociationPool:
@@ -47,29 +83,21 @@ class AssociationPool:
         self._idle: list[Association] = []
 
     @contextmanager
-    def lend(self, pairs: Sequence[Pair]) -> Iterator[Association]:
-        """Lend an association on which all of `pairs` were proposed.
+    def lend(self, pairs: Sequence[Pair]) -> Iterator[Loan]:
+        """Lend an association on which all of `pairs` are proposed, for one series.
 
-        It comes back when the context is left; aborted, if that is by an exception.
-
-        Raises
-        ------
-        PeerUnreachable
-            If a new one is needed and cannot be opened.
+        It is kept when the context is left; aborted, if that is by a fault.
         """
-        association = self._take(pairs) or Association(self._settings, pairs, self._tls)
+        loan = Loan(self, pairs)
         try:
-            yield association
-        except BaseException:
-            association.abort()
+            yield loan
+        except PeerBusy:
+            self._keep(loan)
             raise
-        association.last_used = self._now()
-        with self._lock:
-            self._idle.append(association)
-
-    def is_stale(self, association: Association) -> bool:
-        """Tell whether the peer may have closed it for want of use, just as it was lent."""
-        return self._now() - association.last_used > _FRESH_SECONDS
+        except BaseException:
+            loan.abort()
+            raise
+        self._keep(loan)
 
     def rest(self) -> None:
         """Release what was not used for the idle time of the settings."""
@@ -79,24 +107,38 @@ class AssociationPool:
         """Release everything."""
         self._release_unused_since(float("inf"))
 
-    def _take(self, pairs: Sequence[Pair]) -> Association | None:
-        """Find one that is open still, covers `pairs` and is under the limit."""
+    def open(self, pairs: Sequence[Pair]) -> Association:
+        """Find an association that is open still and covers `pairs`, or open one.
+
+        Raises
+        ------
+        PeerUnreachable
+            If a new one is needed and cannot be opened.
+        """
         while True:
             with self._lock:
-                if not self._idle:
-                    return None
-                association = self._idle.pop()
-            if self._is_of_use(association, pairs):
+                association = self._idle.pop() if self._idle else None
+            if association is None:
+                return Association(self._settings, pairs, self._tls)
+            if self.is_of_use(association) and association.proposed.issuperset(pairs):
                 return association
             association.release()
 
-    def _is_of_use(self, association: Association, pairs: Sequence[Pair]) -> bool:
+    def is_of_use(self, association: Association) -> bool:
+        """Tell whether one more request may go over it."""
         limit = self._settings.instances_per_association
-        return (
-            association.proposed.issuperset(pairs)
-            and (not limit or association.n_requests < limit)
-            and association.is_quiet()
-        )
+        return (not limit or association.n_requests < limit) and association.is_quiet()
+
+    def is_stale(self, association: Association) -> bool:
+        """Tell whether the peer may close it for want of use at this very moment."""
+        return self._now() - association.last_used > _FRESH_SECONDS
+
+    def _keep(self, loan: Loan) -> None:
+        association = loan.end()
+        if association is not None:
+            association.last_used = self._now()
+            with self._lock:
+                self._idle.append(association)
 
     def _release_unused_since(self, moment: float) -> None:
         with self._lock:

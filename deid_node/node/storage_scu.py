@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from deid_node.config.destinations import DicomDestination
     from deid_node.node.association import Association
+    from deid_node.node.association_pool import Loan
     from deid_node.node.negotiation import Pair
     from deid_node.node.outgoing import Outgoing
 
@@ -65,17 +66,18 @@ class StorageSCU:
         """Send every instance; see `deid_node.node.destination.Destination.deliver`."""
         refused: list[int] = []
         n_without_syntax = 0
-        pairs = proposals(instances)
-        for instance in instances:
-            answer = self._store(instance, pairs)
-            n_without_syntax += answer is None
-            status = SOP_CLASS_NOT_SUPPORTED if answer is None else answer
-            verdict = verdict_on(status, is_repeat=is_repeat)
-            if verdict is Verdict.LATER:
-                raise PeerBusy(destination=self.name, status=status, meaning=row_of(status).meaning)
-            if verdict is Verdict.NEVER:
-                refused.append(status)
-            answered(instance.number, status if verdict is Verdict.NEVER else SUCCESS)
+        with self.pool.lend(proposals(instances)) as loan:
+            for instance in instances:
+                answer = self._store(loan, instance)
+                n_without_syntax += answer is None
+                status = SOP_CLASS_NOT_SUPPORTED if answer is None else answer
+                verdict = verdict_on(status, is_repeat=is_repeat)
+                if verdict is Verdict.LATER:
+                    meaning = row_of(status).meaning
+                    raise PeerBusy(destination=self.name, status=status, meaning=meaning)
+                if verdict is Verdict.NEVER:
+                    refused.append(status)
+                answered(instance.number, status if verdict is Verdict.NEVER else SUCCESS)
         if n_without_syntax:
             raise NoCommonSyntax(destination=self.name, n_instances=n_without_syntax)
         if refused:
@@ -85,7 +87,8 @@ class StorageSCU:
 
     def echo(self) -> None:
         """Send C-ECHO; see `deid_node.node.destination.Destination.echo`."""
-        with self.pool.lend([ECHO]) as association:
+        with self.pool.lend([ECHO]) as loan:
+            association = loan.association()
             context_id = association.accepted.get(ECHO)
             answer = context_id and association.request(
                 context_id,
@@ -107,18 +110,17 @@ class StorageSCU:
         """Release every association."""
         self.pool.close()
 
-    def _store(self, instance: Outgoing, pairs: Sequence[Pair]) -> int | None:
-        """Send one instance; once more, if an association had lain idle too long."""
-        is_stale = False
+    def _store(self, loan: Loan, instance: Outgoing) -> int | None:
+        """Send one instance; once more, if the association had lain idle too long."""
+        association = loan.association()
+        is_stale = self.pool.is_stale(association)
         try:
-            with self.pool.lend(pairs) as association:
-                is_stale = self.pool.is_stale(association)
-                return self._store_over(association, instance)
+            return self._store_over(association, instance)
         except PeerUnreachable:
             if not is_stale:
                 raise
-        with self.pool.lend(pairs) as association:
-            return self._store_over(association, instance)
+        loan.abort()
+        return self._store_over(loan.association(), instance)
 
     def _store_over(self, association: Association, instance: Outgoing) -> int | None:
         """Send one instance over an association.
