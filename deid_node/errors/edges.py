@@ -52,8 +52,8 @@ class NoCommonSyntax(DeliveryFailed):
 class PeerBusy(DeliveryFailed):
     """A destination put an instance off."""
 
-    def __init__(self, *, destination: str, status: int, meaning: str) -> None:
-        super().__init__(f"destination {destination}: {meaning}, status 0x{status:04X}")
+    def __init__(self, *, destination: str, why: str) -> None:
+        super().__init__(f"destination {destination}: {why}")
 
 
 class NotCommitted(DeliveryFailed):

@@ -20,7 +20,7 @@ from deid_node.errors import (
 from deid_node.node import pdu
 from deid_node.node.association_pool import AssociationPool
 from deid_node.node.negotiation import MAX_CONTEXTS
-from deid_node.node.store_status import SOP_CLASS_NOT_SUPPORTED, Verdict, row_of, verdict_on
+from deid_node.node.store_status import SOP_CLASS_NOT_SUPPORTED, Verdict, meaning_of, verdict_on
 from deid_node.node.tls import client_context
 from deid_node.node.transcode import dataset_given_in, ways_to_give
 
@@ -73,8 +73,7 @@ class StorageSCU:
                 status = SOP_CLASS_NOT_SUPPORTED if answer is None else answer
                 verdict = verdict_on(status, is_repeat=is_repeat)
                 if verdict is Verdict.LATER:
-                    meaning = row_of(status).meaning
-                    raise PeerBusy(destination=self.name, status=status, meaning=meaning)
+                    raise PeerBusy(destination=self.name, why=meaning_of(status))
                 if verdict is Verdict.NEVER:
                     refused.append(status)
                 answered(instance.number, status if verdict is Verdict.NEVER else SUCCESS)

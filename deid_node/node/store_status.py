@@ -71,14 +71,19 @@ UNKNOWN: Final = Row(first=0, last=0xFFFF, verdict=Verdict.NEVER, meaning="unkno
 
 
 def row_of(status: int) -> Row:
-    """Find the line of a status.
+    """Find the line of a status."""
+    return next((row for row in TABLE if row.first <= status <= row.last), UNKNOWN)
+
+
+def meaning_of(status: int) -> str:
+    """Put a status into words.
 
     Examples
     --------
-    >>> row_of(0xA701).meaning
-    'out of resources'
+    >>> meaning_of(0xA701)
+    'out of resources, status 0xA701'
     """
-    return next((row for row in TABLE if row.first <= status <= row.last), UNKNOWN)
+    return f"{row_of(status).meaning}, status 0x{status:04X}"
 
 
 def verdict_on(status: int, *, is_repeat: bool = False) -> Verdict:

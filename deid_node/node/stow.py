@@ -21,7 +21,7 @@ from deid_node.errors import (
     SettingsInvalid,
 )
 from deid_node.node.storage_scu import unobserved
-from deid_node.node.store_status import Verdict, row_of, verdict_on
+from deid_node.node.store_status import Verdict, meaning_of, verdict_on
 from deid_node.node.stow_answer import SUCCESS, Kind, kind_of, statuses
 from deid_node.node.tls import client_context, refuse_open_to_others
 
@@ -67,21 +67,23 @@ class StowRS:
     ) -> None:
         """Send every instance; see `deid_node.node.destination.Destination.deliver`."""
         refused: list[int] = []
-        put_off: int | None = None
+        put_off = ""
         connection = self._connection()
         try:
             for batch in batches(instances, self._settings):
                 for instance, status in self._stored(connection, batch):
+                    if status is None:
+                        put_off = "it did not say what became of an instance"
+                        continue
                     verdict = verdict_on(status, is_repeat=is_repeat)
                     if verdict is Verdict.LATER:
-                        put_off = status
+                        put_off = meaning_of(status)
                         continue
                     if verdict is Verdict.NEVER:
                         refused.append(status)
                     answered(instance.number, status if verdict is Verdict.NEVER else SUCCESS)
-                if put_off is not None:
-                    meaning = row_of(put_off).meaning
-                    raise PeerBusy(destination=self.name, status=put_off, meaning=meaning)
+                if put_off:
+                    raise PeerBusy(destination=self.name, why=put_off)
         finally:
             connection.close()
         if refused:
@@ -107,19 +109,18 @@ class StowRS:
 
     def _stored(
         self, connection: http.client.HTTPConnection, batch: Sequence[Outgoing]
-    ) -> Iterator[tuple[Outgoing, int]]:
+    ) -> Iterator[tuple[Outgoing, int | None]]:
         """Store a batch; if it is refused as a whole, its instances one by one."""
         http_status, body = self._post(connection, batch)
         kind = kind_of(http_status)
         if kind is Kind.ABSENT:
             raise self._unreachable(f"HTTP status {http_status}")
         if kind is Kind.BUSY:
-            raise PeerBusy(destination=self.name, status=http_status, meaning="server error")
+            raise PeerBusy(destination=self.name, why=f"HTTP status {http_status}")
         if kind is not Kind.NEVER:
-            uids = [each.sop_instance_uid for each in batch]
-            known = statuses(kind, body, uids)
+            known = statuses(body)
             for instance in batch:
-                yield instance, known.get(instance.sop_instance_uid, 0x0110)
+                yield instance, known.get(instance.sop_instance_uid)
         elif len(batch) == 1:
             yield batch[0], _CANNOT_UNDERSTAND
         else:
@@ -164,6 +165,7 @@ class StowRS:
             pieces.append(piece)
             if time.monotonic() > deadline or sum(map(len, pieces)) > _MAX_ANSWER_BYTES:
                 raise self._unreachable("its answer has no end")
+        response.close()
         return b"".join(pieces)
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -233,7 +235,7 @@ def batches(instances: Sequence[Outgoing], settings: StowDestination) -> Iterato
 def body(batch: Sequence[Outgoing], boundary: str) -> Iterator[bytes | memoryview]:
     """Write a multipart body, RFC 2046 section 5.1, block by block."""
     for instance in batch:
-        yield _opening(boundary, instance)
+        yield _opening(boundary)
         yield from instance.blocks(_BLOCK_BYTES)
         yield b"\r\n"
     yield f"--{boundary}--\r\n".encode()
@@ -241,12 +243,10 @@ def body(batch: Sequence[Outgoing], boundary: str) -> Iterator[bytes | memoryvie
 
 def body_length(batch: Sequence[Outgoing], boundary: str) -> int:
     """Count the bytes of `body` without reading a file."""
-    parts = (len(_opening(boundary, each)) + each.length + 2 for each in batch)
+    parts = (len(_opening(boundary)) + each.length + 2 for each in batch)
     return sum(parts) + len(boundary) + len("----\r\n")
 
 
-def _opening(boundary: str, instance: Outgoing) -> bytes:
-    syntax = instance.transfer_syntax_uid
-    return (
-        f"--{boundary}\r\nContent-Type: application/dicom; transfer-syntax={syntax}\r\n\r\n"
-    ).encode()
+def _opening(boundary: str) -> bytes:
+    """Begin a part. Its Transfer Syntax stands in the file, and Orthanc takes it nowhere else."""
+    return f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 FAILED, REFERENCED = "00081198", "00081199"
 FAILURE_REASON, INSTANCE_UID = "00081197", "00081155"
@@ -19,8 +19,6 @@ SUCCESS: Final = 0x0000
 class Kind(enum.Enum):
     """What an HTTP status means for the request."""
 
-    ALL = "all"
-    """Every instance is stored that the body does not name as failed."""
     NAMED = "named"
     """What became of each instance stands in the body."""
     ABSENT = "absent"
@@ -41,7 +39,7 @@ class Row:
 
 
 TABLE: Final = (
-    Row(first=200, last=200, kind=Kind.ALL),
+    Row(first=200, last=200, kind=Kind.NAMED),
     Row(first=202, last=202, kind=Kind.NAMED),
     Row(first=400, last=400, kind=Kind.NEVER),
     Row(first=401, last=405, kind=Kind.ABSENT),  # who we are, and where we knock, is ours to mend
@@ -71,29 +69,25 @@ def kind_of(http_status: int) -> Kind:
     return next(found, Kind.ABSENT)
 
 
-def statuses(kind: Kind, body: bytes, sop_instance_uids: Sequence[str]) -> dict[str, int]:
-    """Tell what became of each instance.
+def statuses(body: bytes) -> dict[str, int]:
+    """Tell what became of each instance that an answer names.
+
+    Only a name is believed, not the HTTP status: Orthanc 1.10 answers 200 and names nothing
+    where it could not read a request.
 
     Parameters
     ----------
-    kind
-        `Kind.ALL` or `Kind.NAMED`.
     body
         Response in the DICOM JSON Model, PS3.18 Annex F.
-    sop_instance_uids
-        Of the request.
 
     Returns
     -------
     dict of str to int
-        Status or Failure Reason by SOP Instance UID. An instance of which nothing is known
-        is left out.
+        Status or Failure Reason by SOP Instance UID.
     """
     answer = _decoded(body)
-    known = dict.fromkeys(sop_instance_uids, SUCCESS) if kind is Kind.ALL else {}
-    known |= {uid: SUCCESS for uid, _ in _references(answer, REFERENCED)}
-    known |= dict(_references(answer, FAILED))
-    return {uid: known[uid] for uid in sop_instance_uids if uid in known}
+    stored = {uid: SUCCESS for uid, _ in _references(answer, REFERENCED)}
+    return stored | dict(_references(answer, FAILED))
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ONE, TWO = (Generation(series=SeriesKey(name), number=1) for name in ("one", "two"))
 UNREACHABLE = PeerUnreachable(destination="archive", why="no association with it")
-BUSY = PeerBusy(destination="archive", status=0xA700, meaning="out of resources")
+BUSY = PeerBusy(destination="archive", why="out of resources, status 0xA700")
 GIVE_UP_SECONDS = 7200.0
 REFUSED = PeerRefusedInstance(destination="archive", status=0xC000, n_instances=1)
 

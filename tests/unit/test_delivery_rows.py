@@ -26,7 +26,7 @@ PROJECT = Path(__file__).parents[2]
 OLD = PROJECT / "tests" / "fakes" / "ledger_before_instances.sql"
 """Dumped from a ledger that the release before rows of instances had made."""
 ONE = Generation(series=SeriesKey("one"), number=1)
-BUSY = PeerBusy(destination="archive", status=0xA700, meaning="out of resources")
+BUSY = PeerBusy(destination="archive", why="out of resources, status 0xA700")
 ABSENT = PeerUnreachable(destination="archive", why="no association with it")
 
 
