@@ -15,6 +15,7 @@ from deid_node.config.destinations import (
 from deid_node.config.setting_types import AETitle, Location, NameOrPath, Port, Section
 
 __all__ = [
+    "Commitment",
     "DestinationSettings",
     "DicomDestination",
     "FolderDestination",

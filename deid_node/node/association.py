@@ -166,6 +166,10 @@ class Association:
         """Tell whether the peer has sent nothing since the last answer."""
         return self._connection.is_quiet()
 
+    def has_news(self, seconds: float) -> bool:
+        """Wait for the peer to send something, at most so long."""
+        return not self._connection.is_quiet(seconds)
+
     def release(self) -> None:
         """End the association in order; a peer that does not answer is left all the same."""
         try:

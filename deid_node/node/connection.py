@@ -103,11 +103,17 @@ class Connection:
         del self._buffer[:end]
         return kind, body
 
-    def is_quiet(self) -> bool:
-        """Tell whether the peer has sent nothing meanwhile: no abort, no release, no end."""
+    def is_quiet(self, seconds: float = 0) -> bool:
+        """Tell whether the peer has sent nothing meanwhile: no abort, no release, no end.
+
+        Parameters
+        ----------
+        seconds
+            Wait for so long that it does.
+        """
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return not self._buffer and not poll.poll(0)
+        return not self._buffer and not poll.poll(seconds * 1000)
 
     def fail(self, why: str) -> NoReturn:
         """Abort, hang up, and say why.

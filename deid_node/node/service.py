@@ -16,7 +16,6 @@ from deid_node.dicom.series import read_series
 from deid_node.errors import SettingsInvalid, SpoolError
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
-from deid_node.node.destination import make_destination
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import keep_picture
 from deid_node.node.ledger import Ledger
@@ -24,7 +23,7 @@ from deid_node.node.outbox import Outbox
 from deid_node.node.patients import with_patients_named
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
-from deid_node.node.sending import sending_steps
+from deid_node.node.sending import Sending
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
 from deid_node.node.status import LEDGER, Snapshot, status
@@ -146,7 +145,8 @@ class Service:
         self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
     ) -> None:
         settings = self._settings
-        destinations = [make_destination(each) for each in settings.destinations]
+        sending = Sending(settings.destinations, settings.commitment, ledger=ledger, outbox=outbox)
+        self._open.callback(sending.close)
         worker = Worker(
             ledger=ledger,
             spool=spool,
@@ -155,7 +155,7 @@ class Service:
             keep_picture=lambda series, evidence: keep_picture(
                 settings.spool.folder, series, evidence
             ),
-            destinations=[each.name for each in destinations],
+            destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
         )
         retention = Retention(
@@ -171,14 +171,7 @@ class Service:
             retention.step()
             return TICK_SECONDS
 
-        for each in destinations:
-            self._open.callback(each.close)
-        steps = [
-            ("time", keep_time),
-            ("worker", worker.step),
-            *sending_steps(settings.destinations, destinations, ledger=ledger, outbox=outbox),
-        ]
-        for name, step in steps:
+        for name, step in (("time", keep_time), ("worker", worker.step), *sending.steps()):
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()

@@ -53,8 +53,10 @@ class StorageSCU:
 
     def __init__(self, settings: DicomDestination) -> None:
         self.name = settings.name
-        tls = None if settings.tls is None else client_context(settings.tls, destination=self.name)
-        self.pool = AssociationPool(settings, tls)
+        self.tls = (
+            None if settings.tls is None else client_context(settings.tls, destination=self.name)
+        )
+        self.pool = AssociationPool(settings, self.tls)
 
     def deliver(
         self,

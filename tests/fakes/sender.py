@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deid_node.config.schema import DicomDestination
+from deid_node.config.schema import Commitment, DicomDestination
 from deid_node.dicom.part10 import EncodedInstance, encode
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.destination import make_destination
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
-from deid_node.node.sending import sending_steps
+from deid_node.node.sending import Sending
 from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, State
 from tests.fakes.series import mr_series
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deid_node.config.schema import DestinationSettings
+
+NO_PORT = Commitment(bind="127.0.0.1", port=None)
 
 
 def archive_at(port: int, **more: object) -> DicomDestination:
@@ -64,23 +65,27 @@ class Sender:
         assert self.ledger.ready(generation, destinations)
         return generation
 
-    def send(self, settings: Sequence[DestinationSettings], *, until: threading.Event) -> None:
+    def send(
+        self,
+        settings: Sequence[DestinationSettings],
+        *,
+        until: threading.Event,
+        commitment: Commitment = NO_PORT,
+    ) -> None:
         """Run the steps of all destinations, each in a thread, until something happens."""
-        destinations = [make_destination(each) for each in settings]
-        steps = sending_steps(settings, destinations, ledger=self.ledger, outbox=self.outbox)
+        sending = Sending(settings, commitment, ledger=self.ledger, outbox=self.outbox)
 
         def repeat(step: object) -> None:
             pause = 0.0
             while not until.wait(min(pause, 0.05)):
                 pause = step()  # type: ignore[operator]
 
-        threads = [threading.Thread(target=repeat, args=(step,)) for _, step in steps]
+        threads = [threading.Thread(target=repeat, args=(step,)) for _, step in sending.steps()]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        for destination in destinations:
-            destination.close()
+        sending.close()
 
     def states(self) -> set[State]:
         """Tell the states of all series."""
@@ -94,11 +99,7 @@ class Sender:
 if __name__ == "__main__":
     sender = Sender(Path(sys.argv[1]))
     chosen = [archive_at(int(sys.argv[2]))]
-    [(_, step)] = sending_steps(
-        chosen,
-        [make_destination(each) for each in chosen],
-        ledger=sender.ledger,
-        outbox=sender.outbox,
-    )
+    out = Sending(chosen, NO_PORT, ledger=sender.ledger, outbox=sender.outbox)
+    [(_, step)] = out.steps()
     while sender.states() != {State.DELIVERED}:
         time.sleep(min(step(), 0.05))
