@@ -35,6 +35,7 @@
     - PeerRefusedInstance    hold      exit 65
     - NoCommonSyntax         hold      exit 65
     - DeliveryGivenUp        hold      exit 65
+  + NoSuchSeries             stop      exit 64
   + OutputUnwritable         stop      exit 74
   + AuditUnusable            retry     exit 74
   + CrosswalkUnusable        retry     exit 74
@@ -53,6 +54,7 @@ from deid_node.errors.edges import (
     DeliveryFailed,
     DeliveryGivenUp,
     NoCommonSyntax,
+    NoSuchSeries,
     NotCommitted,
     OutputUnwritable,
     PeerBusy,
@@ -115,6 +117,7 @@ __all__ = [
     "MissingAttribute",
     "MixedSeries",
     "NoCommonSyntax",
+    "NoSuchSeries",
     "NotCommitted",
     "NotDicom",
     "OutputUnwritable",

@@ -85,6 +85,16 @@ class DeliveryGivenUp(DeliveryFailed):
         super().__init__(f"given up after {hours:.1f} hours; {last}")
 
 
+class NoSuchSeries(DeidNodeError):
+    """A key that was typed names no series, or several."""
+
+    exit_code = 64
+    next_step = "take the key from `deid-node status`, with more of its letters"
+
+    def __init__(self, *, n_found: int) -> None:
+        super().__init__(f"{n_found or 'no'} series have a key that begins so")
+
+
 class OutputUnwritable(DeidNodeError):
     """A folder that was asked for cannot be written."""
 
