@@ -135,6 +135,7 @@ class Service:
         self._stopping.set()
         for thread in self._threads:
             thread.join(DRAIN_SECONDS / len(self._threads))
+        self._sending.close()
         if not any(thread.is_alive() for thread in self._threads):
             self._ledger.close()
             self._open.close()
@@ -145,8 +146,9 @@ class Service:
         self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
     ) -> None:
         settings = self._settings
-        sending = Sending(settings.destinations, settings.commitment, ledger=ledger, outbox=outbox)
-        self._open.callback(sending.close)
+        self._sending = Sending(
+            settings.destinations, settings.commitment, ledger=ledger, outbox=outbox
+        )
         worker = Worker(
             ledger=ledger,
             spool=spool,
@@ -171,7 +173,7 @@ class Service:
             retention.step()
             return TICK_SECONDS
 
-        for name, step in (("time", keep_time), ("worker", worker.step), *sending.steps()):
+        for name, step in (("time", keep_time), ("worker", worker.step), *self._sending.steps()):
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
