@@ -95,7 +95,7 @@ def echo(
     name: Annotated[str, typer.Argument(help="A destination's NAME, or host:port/AET.")],
     config: ConfigOption = None,
 ) -> None:
-    """Ask a destination whether it is there (C-ECHO).
+    """Ask a destination whether it is there (C-ECHO, a search, or a file that is deleted again).
 
     Example: deid-node echo research-archive
     """

@@ -202,6 +202,7 @@ class DeliveryRows:
             ).fetchall()
             for this in dead:
                 self._owe_again(database, this)
+            _forget_reasons(database, series)
             return len(dead)
 
     def _owe_again(self, database: sqlite3.Connection, this: tuple[str, int, str]) -> None:
@@ -217,13 +218,12 @@ class DeliveryRows:
             refused,
         )
         database.execute(
-            "UPDATE delivery SET state = 'pending', attempts = 0, failing_since = NULL"
+            "UPDATE delivery SET state = 'pending', began = 0, attempts = 0, failing_since = NULL"
             " WHERE series = ? AND generation = ? AND destination = ?",
             this,
         )
         generation = Generation(series=SeriesKey(this[0]), number=this[1])
-        if move(database, generation, State.HELD, State.READY, at=self._database.now()):
-            give_reason(database, generation, None)
+        move(database, generation, State.HELD, State.READY, at=self._database.now())
 
     def _settle(self, database: sqlite3.Connection, generation: Generation) -> State:
         rows = database.execute(
@@ -236,6 +236,17 @@ class DeliveryRows:
         after = State.HELD if DeliveryState.REFUSED in outcomes else State.DELIVERED
         move(database, generation, State.READY, after, at=self._database.now())
         return after
+
+
+def _forget_reasons(database: sqlite3.Connection, series: SeriesKey) -> None:
+    """Take the reason of a series back once no destination refuses it any more."""
+    database.execute(
+        "UPDATE series SET error = NULL, reason = NULL, error_id = NULL"
+        " WHERE series = ? AND state = ? AND NOT EXISTS (SELECT 1 FROM delivery"
+        " WHERE delivery.series = series.series AND delivery.generation = series.generation"
+        " AND delivery.state = ?)",
+        (series, State.READY.value, DeliveryState.REFUSED.value),
+    )
 
 
 def _given_up(seconds: float, last: str) -> Reason:

@@ -49,7 +49,7 @@ class Destination(Protocol):
             Called with number and status of each instance that is over there, or refused for
             good, as soon as that is known.
         is_repeat
-            Whether some of the instances may have arrived in an attempt that broke off.
+            Whether an attempt broke off: what was under way then may have arrived.
 
         Raises
         ------

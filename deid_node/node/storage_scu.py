@@ -20,7 +20,13 @@ from deid_node.errors import (
 from deid_node.node import pdu
 from deid_node.node.association_pool import AssociationPool
 from deid_node.node.negotiation import MAX_CONTEXTS
-from deid_node.node.store_status import SOP_CLASS_NOT_SUPPORTED, Verdict, meaning_of, verdict_on
+from deid_node.node.store_status import (
+    DUPLICATE,
+    SOP_CLASS_NOT_SUPPORTED,
+    Verdict,
+    meaning_of,
+    verdict_on,
+)
 from deid_node.node.tls import client_context
 from deid_node.node.transcode import dataset_given_in, ways_to_give
 
@@ -73,7 +79,8 @@ class StorageSCU:
                 answer = self._store(loan, instance)
                 n_without_syntax += answer is None
                 status = SOP_CLASS_NOT_SUPPORTED if answer is None else answer
-                verdict = verdict_on(status, is_repeat=is_repeat)
+                # One instance at a time is under way: the first may be over there already.
+                verdict = verdict_on(status, is_repeat=is_repeat and instance is instances[0])
                 if verdict is Verdict.LATER:
                     raise PeerBusy(destination=self.name, why=meaning_of(status))
                 if verdict is Verdict.NEVER:
@@ -121,7 +128,8 @@ class StorageSCU:
             if not is_stale:
                 raise
         loan.abort()
-        return self._store_over(loan.association(), instance)
+        status = self._store_over(loan.association(), instance)
+        return SUCCESS if status == DUPLICATE else status
 
     def _store_over(self, association: Association, instance: Outgoing) -> int | None:
         """Send one instance over an association.

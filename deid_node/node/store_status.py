@@ -94,8 +94,8 @@ def verdict_on(status: int, *, is_repeat: bool = False) -> Verdict:
     status
         Of a C-STORE response, or a Failure Reason.
     is_repeat
-        An earlier attempt broke off, so the peer may have the instance from that: then
-        Duplicate SOP Instance is good news.
+        The instance was under way when an attempt broke off, so the peer may have it from
+        that: then Duplicate SOP Instance is good news.
     """
     if status == DUPLICATE and is_repeat:
         return Verdict.STORED

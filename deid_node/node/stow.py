@@ -70,12 +70,12 @@ class StowRS:
         put_off = ""
         connection = self._connection()
         try:
-            for batch in batches(instances, self._settings):
+            for number, batch in enumerate(batches(instances, self._settings)):
                 for instance, status in self._stored(connection, batch):
                     if status is None:
                         put_off = "it did not say what became of an instance"
                         continue
-                    verdict = verdict_on(status, is_repeat=is_repeat)
+                    verdict = verdict_on(status, is_repeat=is_repeat and number == 0)
                     if verdict is Verdict.LATER:
                         put_off = meaning_of(status)
                         continue

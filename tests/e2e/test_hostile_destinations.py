@@ -62,6 +62,22 @@ def against(script: Script, **settings: Any) -> Iterator[tuple[HostilePeer, Stor
         yield peer, archive
 
 
+def test_answer_that_trickles_is_not_waited_for(instances: list[Outgoing]) -> None:
+    def script(wire: Wire, _number: int) -> None:
+        wire.accept()
+        wire.request()
+        for byte in store_response(1, 1, 0):
+            wire.send(bytes([byte]))
+            time.sleep(0.02)
+        wire.serve()
+
+    with (
+        against(script, answer_seconds=0.5) as (_, archive),
+        pytest.raises(PeerUnreachable, match="does not answer"),
+    ):
+        archive.deliver(instances[:1])
+
+
 def before_association(wire: Wire, spoilt: bytes) -> None:
     wire.pdu()
     wire.send(spoilt)
@@ -296,41 +312,41 @@ def test_association_that_the_peer_ended_meanwhile_is_replaced_without_a_failure
     assert peer.sop_instance_uids == [each.sop_instance_uid for each in instances]
 
 
+@pytest.mark.parametrize("answer", [0x0000, 0x0111], ids=["new", "had it"])
 def test_association_that_dies_of_idleness_as_it_is_used_is_replaced_once(
-    instances: list[Outgoing], monkeypatch: pytest.MonkeyPatch
+    instances: list[Outgoing], monkeypatch: pytest.MonkeyPatch, answer: int
 ) -> None:
     monkeypatch.setattr("deid_node.node.association_pool._FRESH_SECONDS", 0.0)
 
     def script(wire: Wire, number: int) -> None:
         wire.accept()
-        wire.answer(wire.request(), 0)
-        if number < 2:
-            wire.request()
-            wire.send(ABORT)
-        else:
-            wire.serve()
+        wire.answer(wire.request(), answer if number else 0)
+        wire.request()
+        wire.send(ABORT)
 
     with against(script) as (peer, archive):
         archive.deliver(instances[:1])
         archive.deliver(instances[1:2])
-        with monkeypatch.context() as patched:
-            patched.setattr("deid_node.node.association_pool._FRESH_SECONDS", 60.0)
-            with pytest.raises(PeerUnreachable, match="aborted"):
-                archive.deliver(instances[2:3])
+        monkeypatch.setattr("deid_node.node.association_pool._FRESH_SECONDS", 60.0)
+        with pytest.raises(PeerUnreachable, match="aborted"):
+            archive.deliver(instances[2:3])
 
     assert len(peer.wires) == 2
 
 
-def test_duplicate_is_good_news_only_after_an_attempt_that_broke_off(
+def test_duplicate_is_good_news_only_of_the_instance_that_was_under_way_at_a_break(
     instances: list[Outgoing],
 ) -> None:
-    answers: list[tuple[int, int]] = []
+    first: list[tuple[int, int]] = []
+    second: list[tuple[int, int]] = []
     with against(obeying(0x0111)) as (_, archive):
-        with pytest.raises(PeerRefusedInstance, match="0x0111"):
-            archive.deliver(instances)
-        archive.deliver(instances, is_repeat=True, answered=lambda *each: answers.append(each))
+        with pytest.raises(PeerRefusedInstance, match="4 instances, status 0x0111"):
+            archive.deliver(instances, answered=lambda *each: first.append(each))
+        with pytest.raises(PeerRefusedInstance, match="3 instances, status 0x0111"):
+            archive.deliver(instances, is_repeat=True, answered=lambda *each: second.append(each))
 
-    assert answers == [(n, 0) for n in (1, 2, 3, 4)]
+    assert first == [(n, 0x0111) for n in (1, 2, 3, 4)]
+    assert second == [(1, 0), *((n, 0x0111) for n in (2, 3, 4))]
 
 
 def test_one_refused_instance_keeps_no_other_back(instances: list[Outgoing]) -> None:

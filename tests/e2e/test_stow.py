@@ -192,11 +192,16 @@ def test_all_refused_by_409_is_known_one_by_one(instances: list[Outgoing]) -> No
         deliver(server, instances)
 
 
-def test_duplicate_after_an_attempt_that_broke_off_is_stored(instances: list[Outgoing]) -> None:
-    with Server(lambda uids: (409, references("00081198", uids, 0x0111))).running() as server:
-        answers = deliver(server, instances, is_repeat=True)
+def test_duplicate_in_the_request_that_was_under_way_at_a_break_is_stored(
+    instances: list[Outgoing],
+) -> None:
+    with (
+        Server(lambda uids: (409, references("00081198", uids, 0x0111))).running() as server,
+        pytest.raises(PeerRefusedInstance, match="3 instances, status 0x0111") as caught,
+    ):
+        deliver(server, instances, is_repeat=True, instances_per_request=2)
 
-    assert answers == [(n, 0) for n in (1, 2, 3, 4, 5)]
+    assert caught.value.__notes__ == [str([(1, 0), (2, 0), *((n, 0x0111) for n in (3, 4, 5))])]
 
 
 @pytest.mark.parametrize("status", [200, 202, 409])

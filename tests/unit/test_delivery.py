@@ -21,7 +21,7 @@ from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.spool import Kept
-from deid_node.node.states import Generation, State
+from deid_node.node.states import Generation, Reason, State
 from deid_node.node.storage_scu import unobserved
 from tests.fakes.clock import FakeClock
 from tests.fakes.series import mr_series
@@ -287,6 +287,18 @@ def test_dead_letters_that_are_asked_for_again_are_owed_again(node: Node) -> Non
     assert sorted(node.archive.got) == [2, 3]
     assert node.ledger.states()[ONE] is State.DELIVERED
     assert node.rows.retry(ONE.series) == 0
+
+
+def test_dead_letter_that_one_destination_still_refuses_keeps_its_reason(node: Node) -> None:
+    node.rows.settled(ONE, "copies", Reason(error="NoCommonSyntax", message="none"))
+    node.rows.settled(ONE, "archive", Reason(error="PeerRefusedInstance", message="refused"))
+    node.rows.retry(ONE.series, "copies")
+    while_sent = node.ledger.states()[ONE]
+    node.rows.settled(ONE, "copies")
+
+    assert while_sent is State.READY
+    assert node.ledger.states()[ONE] is State.HELD
+    assert node.reason(ONE)[0] == "PeerRefusedInstance"
 
 
 def test_two_threads_take_two_series(node: Node) -> None:
