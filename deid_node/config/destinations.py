@@ -25,10 +25,10 @@ def _web_address(value: str) -> str:
 WebAddress = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_web_address)]
 
 
-class Tls(Section):
+class DestinationTLS(Section):
     """TLS towards a destination: version 1.2 at least, certificate and name always checked."""
 
-    trusted: Location | None = Field(
+    trusted_peers: Location | None = Field(
         None, description="PEM file of the CA that signed its certificate; the system's by default."
     )
     certificate: Location | None = Field(
@@ -42,7 +42,7 @@ class Tls(Section):
     )
 
     @model_validator(mode="after")
-    def _certificate_and_key_go_together(self) -> Tls:
+    def _certificate_and_key_go_together(self) -> DestinationTLS:
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("tls needs both certificate and private_key, or neither")
         return self
@@ -67,7 +67,9 @@ class DicomDestination(_Destination):
     calling_ae_title: AETitle = Field(
         "DEIDNODE", description="Calling AE title this node gives there."
     )
-    tls: Tls | None = Field(None, description="TLS; without this section nothing is encrypted.")
+    tls: DestinationTLS | None = Field(
+        None, description="TLS; without this section nothing is encrypted."
+    )
     associations: int = Field(
         1, ge=1, le=16, description="Associations at one time, each with a series of its own."
     )
@@ -103,7 +105,9 @@ class StowDestination(_Destination):
     secret: Location | None = Field(
         None, description="File with the token, or with user:password; mode 0600."
     )
-    tls: Tls = Field(default_factory=Tls, description="TLS of an https address.")
+    tls: DestinationTLS = Field(
+        default_factory=DestinationTLS, description="TLS of an https address."
+    )
     instances_per_request: int = Field(
         50, ge=1, le=10_000, description="Most instances in one request."
     )

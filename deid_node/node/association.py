@@ -2,7 +2,7 @@
 
 Written for what makes sending slow with default receivers: each request leaves in as few
 writes as can be, and the first part of an answer is acknowledged at once. pynetdicom encodes
-and decodes the negotiation only (docs/adr/0012).
+and decodes the negotiation only (docs/adr/0014).
 """
 
 from __future__ import annotations

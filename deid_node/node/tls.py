@@ -11,13 +11,13 @@ from deid_node.errors import SettingsInvalid
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deid_node.config.destinations import Tls
+    from deid_node.config.destinations import DestinationTLS
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2; those of TLS 1.3 are all good."""
 
 
-def client_context(settings: Tls, *, destination: str) -> ssl.SSLContext:
+def client_context(settings: DestinationTLS, *, destination: str) -> ssl.SSLContext:
     """Make what checks a destination's certificate and name, and shows ours.
 
     Raises
@@ -29,12 +29,14 @@ def client_context(settings: Tls, *, destination: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     try:
-        if settings.trusted is None:
+        if settings.trusted_peers is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         else:
-            context.load_verify_locations(settings.trusted)
+            context.load_verify_locations(settings.trusted_peers)
     except OSError:
-        raise SettingsInvalid(f"destination {destination}: tls.trusted cannot be used") from None
+        raise SettingsInvalid(
+            f"destination {destination}: tls.trusted_peers cannot be used"
+        ) from None
     if settings.certificate is not None and settings.private_key is not None:
         refuse_open_to_others(settings.private_key, destination=destination)
         try:

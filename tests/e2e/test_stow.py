@@ -384,7 +384,7 @@ def test_https_checks_the_certificate(
     trusted = (authority if is_known else stranger).certificate
     with Server(stored).running(authority.issue("127.0.0.1")) as server:
         url = f"https://127.0.0.1:{server.port}/dicom-web"
-        destination = StowRS(settings(1, url=url, tls={"trusted": str(trusted)}))
+        destination = StowRS(settings(1, url=url, tls={"trusted_peers": str(trusted)}))
         if is_known:
             destination.deliver(instances)
         else:

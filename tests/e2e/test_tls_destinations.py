@@ -100,7 +100,7 @@ def test_series_passes_encrypted_and_unchanged(
 ) -> None:
     with (
         tls_peer(server_pair) as (port, wires),
-        closing(scu(port, trusted=authority.certificate)) as archive,
+        closing(scu(port, trusted_peers=authority.certificate)) as archive,
     ):
         archive.deliver(instances)
 
@@ -117,7 +117,7 @@ def test_tls_below_1_2_is_no_tls(
             minimum_version=ssl.TLSVersion.TLSv1_1,
             maximum_version=ssl.TLSVersion.TLSv1_1,
         ) as (port, wires),
-        closing(scu(port, trusted=authority.certificate)) as archive,
+        closing(scu(port, trusted_peers=authority.certificate)) as archive,
         pytest.raises(PeerUnreachable, match="no TLS with it"),
     ):
         archive.deliver(instances)
@@ -130,7 +130,7 @@ def test_tls_1_2_will_do(
 ) -> None:
     with (
         tls_peer(server_pair, maximum_version=ssl.TLSVersion.TLSv1_2) as (port, wires),
-        closing(scu(port, trusted=authority.certificate)) as archive,
+        closing(scu(port, trusted_peers=authority.certificate)) as archive,
     ):
         archive.deliver(instances)
 
@@ -149,7 +149,7 @@ def test_certificate_that_is_wrong_gets_nothing(
     }
     with (
         tls_peer(pairs[wrong]()) as (port, wires),
-        closing(scu(port, trusted=authority.certificate)) as archive,
+        closing(scu(port, trusted_peers=authority.certificate)) as archive,
         pytest.raises(PeerUnreachable, match="certificate is not trusted, or not of that name"),
     ):
         archive.deliver(instances)
@@ -164,7 +164,7 @@ def test_name_in_the_settings_is_the_name_that_is_checked(
     with (
         tls_peer(pair) as (port, wires),
         closing(
-            scu(port, trusted=authority.certificate, host_name="archive.example.org")
+            scu(port, trusted_peers=authority.certificate, host_name="archive.example.org")
         ) as archive,
     ):
         archive.deliver(instances)
@@ -199,7 +199,7 @@ def test_peer_that_speaks_no_tls_is_left_in_time(
         thread = threading.Thread(target=greet, daemon=True)
         thread.start()
         with (
-            closing(scu(server.getsockname()[1], trusted=authority.certificate)) as archive,
+            closing(scu(server.getsockname()[1], trusted_peers=authority.certificate)) as archive,
             pytest.raises(PeerUnreachable, match="no TLS with it"),
         ):
             archive.deliver(instances)
@@ -227,8 +227,8 @@ def test_own_certificate_that_cannot_be_used_is_told_at_the_start(
 
 
 def test_authority_that_cannot_be_read_is_told_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match=r"tls\.trusted cannot be used"):
-        scu(1, trusted=tmp_path / "nowhere.pem")
+    with pytest.raises(SettingsInvalid, match=r"tls\.trusted_peers cannot be used"):
+        scu(1, trusted_peers=tmp_path / "nowhere.pem")
 
 
 @pytest.mark.peer
@@ -255,7 +255,7 @@ def test_dcmtk_that_wants_our_certificate_gets_it(
     ) as process:
         try:
             eventually(lambda: is_open(port))
-            with closing(scu(port, trusted=authority.certificate, **own)) as archive:
+            with closing(scu(port, trusted_peers=authority.certificate, **own)) as archive:
                 if shows_certificate:
                     archive.deliver(instances)
                 else:

@@ -47,13 +47,13 @@ def test_defaults_of_a_storage_scp_are_modest(tmp_path: Path) -> None:
 
 
 def test_files_of_tls_and_secrets_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
-    dicom = loaded(tmp_path, DICOM + '[destinations.tls]\ntrusted = "ca.pem"\n')
+    dicom = loaded(tmp_path, DICOM + '[destinations.tls]\ntrusted_peers = "ca.pem"\n')
     stow = loaded(tmp_path, STOW + 'authorization = "bearer"\nsecret = "token"\n')
 
     assert isinstance(dicom, DicomDestination)
     assert isinstance(stow, StowDestination)
     assert dicom.tls is not None
-    assert dicom.tls.trusted == tmp_path / "ca.pem"
+    assert dicom.tls.trusted_peers == tmp_path / "ca.pem"
     assert stow.secret == tmp_path / "token"
 
 
