@@ -16,7 +16,7 @@ from pydicom import dcmread
 from deid_node.config.schema import DicomDestination
 from deid_node.config.schema import FolderDestination as FolderSettings
 from deid_node.dicom.part10 import encode
-from deid_node.errors import NotDicom, OutputUnwritable, SettingsInvalid
+from deid_node.errors import InstanceThereAlready, NotDicom, OutputUnwritable, SettingsInvalid
 from deid_node.node.destination import make_destination, parse_target
 from deid_node.node.folder import FolderDestination
 from deid_node.node.outgoing import Outgoing, from_encoded
@@ -69,6 +69,38 @@ def test_delivering_twice_leaves_one_of_each(tmp_path: Path, instances: Sequence
     destination.deliver(instances)
 
     assert len(files(tmp_path)) == 3
+
+
+def test_file_with_other_bytes_is_never_replaced_and_keeps_no_other_back(
+    tmp_path: Path, instances: Sequence[Outgoing]
+) -> None:
+    destination = FolderDestination(name="copies", folder=tmp_path)
+    destination.deliver(instances[1:2])
+    [there] = files(tmp_path)
+    others = [b"x", there.read_bytes()[:-1] + b"x"]
+    answers: list[tuple[int, int]] = []
+
+    for other in others:
+        there.write_bytes(other)
+        answers.clear()
+        with pytest.raises(InstanceThereAlready):
+            destination.deliver(instances, answered=lambda *answer: answers.append(answer))
+        assert there.read_bytes() == other
+
+    assert answers == [(1, 0), (2, 0x0111), (3, 0)]
+    assert len(files(tmp_path)) == 3
+
+
+def test_file_with_the_same_bytes_is_left_as_it_is(
+    tmp_path: Path, instances: Sequence[Outgoing]
+) -> None:
+    destination = FolderDestination(name="copies", folder=tmp_path)
+    destination.deliver(instances)
+    written = {path: path.stat().st_ino for path in files(tmp_path)}
+
+    destination.deliver(instances)
+
+    assert {path: path.stat().st_ino for path in files(tmp_path)} == written
 
 
 @pytest.mark.parametrize("step", ["fsync", "mkdir"])
