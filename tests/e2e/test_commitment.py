@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from deid_node.dicom.part10 import EncodedInstance
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
+UNSAID = -1
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,8 @@ class Archive:
     Parameters
     ----------
     fails
-        Failure Reason by SOP Instance UID for the n-th question; None reports nothing.
+        Failure Reason by SOP Instance UID for the n-th question, or `UNSAID` for one that the
+        report leaves out; None reports nothing.
     offers
         Whether storage commitment is offered at all.
     """
@@ -103,6 +105,7 @@ class Archive:
         if failed is not None:
             uids = [str(each.ReferencedSOPInstanceUID) for each in question.ReferencedSOPSequence]
             committed = [uid for uid in uids if uid not in failed]
+            failed = {uid: reason for uid, reason in failed.items() if reason != UNSAID}
             wire.send(event_report(report(str(question.TransactionUID), committed, failed)))
             self.answers.append(wire.pdu()[1])
         if wire.pdu()[0] == 5:
@@ -165,12 +168,13 @@ def test_series_is_let_go_with_the_report_on_the_same_association(
     assert sender.ledger.delivered_before(time.time())[0].generation == generation
 
 
+@pytest.mark.parametrize("reason", [0x0112, UNSAID], ids=["failed", "left out"])
 def test_instance_that_will_not_be_kept_is_sent_again_and_asked_about_anew(
-    sender: Sender, instances: list[EncodedInstance]
+    sender: Sender, instances: list[EncodedInstance], reason: int
 ) -> None:
     sender.owe("one", instances, ["archive"])
     lost = instances[1].sop_instance_uid
-    archive = Archive(lambda n: {lost: 0x0112} if n == 0 else {})
+    archive = Archive(lambda n: {lost: reason} if n == 0 else {})
     with HostilePeer(archive).running() as peer, sending(sender, peer.port, asks="before-purge"):
         eventually(lambda: sender.states() == {State.DELIVERED})
 
