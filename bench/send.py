@@ -7,7 +7,8 @@ with an empty store and no option that changes its network. Seconds are wall tim
 are the sender's, user and system. Of the Python senders both are taken without imports; "node"
 is ours with a row in the ledger for each answer. The best and the median of N rounds are shown,
 and how many times faster than storescu's best the best is: what else runs on the machine makes
-the quick senders slower, but hardly those that wait for a timer of the network.
+the quick senders slower, but hardly those that wait for a timer of the network. As root,
+`chrt -f 1 python bench/send.py` keeps a busy machine out of the figures.
 """
 
 from __future__ import annotations
