@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN  := .venv-train
 TOY    := build/face-model-smoke
-PEERS  := dcmtk dicom3tools orthanc dcm2niix libgdcm-tools strace
+PEERS  := dcmtk dicom3tools orthanc orthanc-dicomweb dcm2niix libgdcm-tools strace
 SLOW   ?= not slow
 
 # What bench-face-peers measures on, where it is at hand; heads drawn by code need nothing.
@@ -17,7 +17,7 @@ FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
-  bench-receive face-model-smoke clean
+  bench-receive bench-send face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -60,6 +60,9 @@ bench-face: setup    ## CPU-seconds and memory of finding the face, on one threa
 
 bench-headers: setup peers   ## header de-identification beside its peers: speed and what is left
 	$(BIN)/python bench/headers.py
+
+bench-send: setup peers      ## C-STORE to receivers as shipped: storescu, pynetdicom, ours
+	$(BIN)/python bench/send.py
 
 $(FACE_DONE): pyproject.toml
 	$(PYTHON) -m venv $(FACE)

@@ -285,7 +285,7 @@ def serve(folder: Path, port: int, *, durable: bool) -> None:
     ledger = Ledger(folder / "ledger.sqlite")
     if not durable:
         os.fsync = os.fdatasync = lambda _fd: None  # type: ignore[assignment]
-        ledger._database.execute("PRAGMA synchronous=OFF")  # noqa: SLF001 - see the docstring
+        ledger.database.connection.execute("PRAGMA synchronous=OFF")
     scp = StorageSCP(
         Node(port=port, callers=("PACS",), max_associations=N_IDLE + 10),
         spool=Spool(folder / "received", reserve_bytes=0),

@@ -64,8 +64,9 @@ def measure(folder: Path, scratch: Path, threads: int) -> tuple[Stopwatch, int]:
     from deid_node.face.openvino_model import load_model
     from deid_node.face.weights import default_weights
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.destination import FolderDestination
     from deid_node.node.evidence import keep_picture
+    from deid_node.node.folder import FolderDestination
+    from deid_node.node.outgoing import from_encoded
     from deid_node.pipeline.deidentify import deidentify
     from deid_node.pipeline.recipe import Recipe
 
@@ -81,7 +82,7 @@ def measure(folder: Path, scratch: Path, threads: int) -> tuple[Stopwatch, int]:
     result = deidentify(series, recipe, observe=watch.begin)
     watch.begin("write to a folder")
     FolderDestination(name="bench", folder=scratch / "out").deliver(
-        [*result.instances, result.segmentation]
+        from_encoded([*result.instances, result.segmentation])
     )
     watch.begin("picture")
     keep_picture(scratch, "bench", result.evidence)

@@ -86,7 +86,8 @@ def status(config: ConfigOption = None, *, json: JsonOption = False) -> None:
         say(f"\n{each.series[:12]} waits for a person: {each.error}: {each.reason}")
         say(f"             → {each.next_step}")
     for owed in snapshot.owed:
-        say(f"\n{owed.series[:12]} is owed to {owed.destination} after {owed.attempts} attempts")
+        stands = "is owed to" if owed.state == "pending" else "is stored, not committed, at"
+        say(f"\n{owed.series[:12]} {stands} {owed.destination} after {owed.attempts} attempts")
         say(f"             {owed.reason or ''}")
 
 
@@ -94,7 +95,7 @@ def echo(
     name: Annotated[str, typer.Argument(help="A destination's NAME, or host:port/AET.")],
     config: ConfigOption = None,
 ) -> None:
-    """Ask a destination whether it is there (C-ECHO).
+    """Ask a destination whether it is there (C-ECHO, a search, or a file that is deleted again).
 
     Example: deid-node echo research-archive
     """

@@ -17,6 +17,7 @@ from deid_node.cli import (
     inspect,
     mapping,
     profile,
+    retry,
     scrub,
     send,
     serve,
@@ -45,7 +46,7 @@ app = Typer(
 for verb in (
     *(serve.serve, send.send, deface.deface, scrub.scrub),
     *(inspect.inspect, verify.verify),
-    *(admin.init, admin.status, admin.echo),
+    *(admin.init, admin.status, retry.retry, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
 app.command(rich_help_panel="Verbs")(admin.version)

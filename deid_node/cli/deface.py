@@ -30,7 +30,7 @@ def deface(
     """
     from deid_node.cli.offline import Offline
     from deid_node.cli.summary import finish
-    from deid_node.node.destination import FolderDestination
+    from deid_node.node.folder import FolderDestination
     from deid_node.node.nifti import write_nifti
 
     destination = FolderDestination(name=str(out), folder=out)

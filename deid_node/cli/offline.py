@@ -24,6 +24,7 @@ from deid_node.errors import (
 )
 from deid_node.node.evidence import keep_picture
 from deid_node.node.input_folder import files_below
+from deid_node.node.outgoing import from_encoded
 from deid_node.node.patients import with_patients_named
 from deid_node.node.records import records_of
 from deid_node.pipeline.deidentify import STAGES, deidentify
@@ -202,7 +203,7 @@ class Offline:
             picture = keep_picture(self._private, key, result.evidence)
             watch.begin("deliver")
             records.ready(key, result)
-            self._destination.deliver([*result.instances, result.segmentation])
+            self._destination.deliver(from_encoded([*result.instances, result.segmentation]))
             self._also(result)
         except (OutputUnwritable, AuditUnusable, CrosswalkUnusable):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -28,5 +29,6 @@ def send(
 
     settings = settings_from(config)
     destination = find_destination(to, settings)
-    outcomes, refused = Offline(settings, destination, verb="send").run(folder)
+    with closing(destination):
+        outcomes, refused = Offline(settings, destination, verb="send").run(folder)
     finish(outcomes, refused, report=report, json=json)

@@ -187,7 +187,7 @@ def _first_mistake(error: ValidationError, raw: dict[str, Any]) -> str:
         case "missing":
             return f"key {key} is missing"
         case "union_tag_invalid" | "union_tag_not_found":
-            return f'{key}: kind must be "dicom" or "folder"'
+            return f'{key}: kind must be "dicom", "stow" or "folder"'
         case "value_error":
             return first["msg"].removeprefix("Value error, ")
         case _:

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    model_validator,
+from pydantic import Field, model_validator
+
+from deid_node.config.destinations import (
+    DestinationSettings,
+    DicomDestination,
+    FolderDestination,
+    StowDestination,
 )
+from deid_node.config.setting_types import AETitle, Location, NameOrPath, Port, Section
 
-
-def _beside_settings(path: Path, info: ValidationInfo) -> Path:
-    """Read a relative path from the folder of the settings file, not of the caller."""
-    folder = (info.context or {}).get("folder")
-    return Path(folder) / path if folder is not None else path
-
-
-def _name_or_path(value: str, info: ValidationInfo) -> str:
-    """Leave a name alone; make a path absolute like every other path of the file."""
-    is_path = "/" in value or value.endswith((".yaml", ".yml"))
-    return str(_beside_settings(Path(value), info)) if is_path else value
-
-
-AETitle = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$"
-    ),
+__all__ = [
+    "Commitment",
+    "DestinationSettings",
+    "DicomDestination",
+    "FolderDestination",
+    "Settings",
+    "StowDestination",
 ]
-"""PS3.5 Table 6.2-1: 16 characters of the default repertoire, no backslash."""
-Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
-Location = Annotated[Path, AfterValidator(_beside_settings)]
-NameOrPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_name_or_path)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class TLS(_Section):
+class TLS(Section):
     """TLS towards those that send; version 1.2 at least."""
 
     certificate: Location = Field(description="PEM file: this node's certificate and its chain.")
@@ -57,7 +36,7 @@ class TLS(_Section):
     )
 
 
-class Node(_Section):
+class Node(Section):
     """The storage SCP."""
 
     ae_title: AETitle = Field("DEIDNODE", description="Called AE title of this node.")
@@ -84,7 +63,7 @@ class Node(_Section):
     tls: TLS | None = Field(None, description="Speak TLS on this port; without it in the clear.")
 
 
-class SeriesArrival(_Section):
+class SeriesArrival(Section):
     """When a series counts as complete."""
 
     quiet_seconds: float = Field(
@@ -95,7 +74,7 @@ class SeriesArrival(_Section):
     )
 
 
-class Spool(_Section):
+class Spool(Section):
     """Where received series wait; holds identified instances until they are purged."""
 
     folder: Location = Field(description="Folder on a local disk, readable by the node alone.")
@@ -107,7 +86,7 @@ class Spool(_Section):
     )
 
 
-class Face(_Section):
+class Face(Section):
     """Face removal."""
 
     model: NameOrPath = Field(
@@ -127,31 +106,16 @@ class Face(_Section):
     )
 
 
-class DicomDestination(_Section):
-    """A storage SCP that receives the result."""
+class Commitment(Section):
+    """Where destinations report what they have committed to keep."""
 
-    kind: Literal["dicom"] = Field(description="Sends by C-STORE.")
-    name: Name = Field(description="Name in logs and on the command line.")
-    ae_title: AETitle = Field(description="Called AE title of the destination.")
-    host: str = Field(min_length=1, description="Host name or address.")
-    port: Port = Field(description="Port of the destination.")
-    calling_ae_title: AETitle = Field(
-        "DEIDNODE", description="Calling AE title this node gives there."
+    bind: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port | None = Field(
+        None, description="Port for reports; none by default: they come on the same association."
     )
 
 
-class FolderDestination(_Section):
-    """A folder that receives the result."""
-
-    kind: Literal["folder"] = Field(description="Writes Part 10 files.")
-    name: Name = Field(description="Name in logs and on the command line.")
-    folder: Location = Field(description="Existing or new folder.")
-
-
-DestinationSettings = Annotated[DicomDestination | FolderDestination, Field(discriminator="kind")]
-
-
-class Log(_Section):
+class Log(Section):
     """What the node tells about itself."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -159,7 +123,7 @@ class Log(_Section):
     )
 
 
-class Audit(_Section):
+class Audit(Section):
     """The audit log."""
 
     file: Location | None = Field(
@@ -167,7 +131,7 @@ class Audit(_Section):
     )
 
 
-class Crosswalk(_Section):
+class Crosswalk(Section):
     """Old and new identifiers, encrypted for an honest broker."""
 
     file: Location | None = Field(
@@ -184,7 +148,7 @@ class Crosswalk(_Section):
         return self
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole settings file."""
 
     schema_version: Literal[1] = Field(description="Version of this file's layout.")
@@ -201,6 +165,7 @@ class Settings(_Section):
     destinations: tuple[DestinationSettings, ...] = Field(
         (), description="Where results go; each receives every series."
     )
+    commitment: Commitment = Field(default_factory=Commitment)
     audit: Audit = Field(default_factory=Audit)
     crosswalk: Crosswalk = Field(default_factory=Crosswalk)
     log: Log = Field(default_factory=Log)

@@ -30,7 +30,12 @@
     - InstanceThereAlready   hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
+    - PeerBusy               retry     exit 75
+    - NotCommitted           retry     exit 75
     - PeerRefusedInstance    hold      exit 65
+    - NoCommonSyntax         hold      exit 65
+    - DeliveryGivenUp        hold      exit 65
+  + NoSuchSeries             stop      exit 64
   + OutputUnwritable         stop      exit 74
   + AuditUnusable            retry     exit 74
   + CrosswalkUnusable        retry     exit 74
@@ -47,7 +52,12 @@ from deid_node.errors.edges import (
     AuditUnusable,
     CrosswalkUnusable,
     DeliveryFailed,
+    DeliveryGivenUp,
+    NoCommonSyntax,
+    NoSuchSeries,
+    NotCommitted,
     OutputUnwritable,
+    PeerBusy,
     PeerRefusedInstance,
     PeerUnreachable,
     SpoolError,
@@ -93,6 +103,7 @@ __all__ = [
     "CrosswalkUnusable",
     "DeidNodeError",
     "DeliveryFailed",
+    "DeliveryGivenUp",
     "Disposition",
     "DuplicateInstance",
     "DuplicatePosition",
@@ -105,9 +116,13 @@ __all__ = [
     "LateInstances",
     "MissingAttribute",
     "MixedSeries",
+    "NoCommonSyntax",
+    "NoSuchSeries",
+    "NotCommitted",
     "NotDicom",
     "OutputUnwritable",
     "PatientNotInTable",
+    "PeerBusy",
     "PeerRefusedInstance",
     "PeerUnreachable",
     "PixelsNotRestored",

@@ -25,12 +25,74 @@ class PeerRefusedInstance(DeliveryFailed):
 
     disposition = Disposition.HOLD
     exit_code = 65
-    next_step = "ask the destination why, then retry the series"
+    next_step = "ask the destination why, then `deid-node retry SERIES`"
 
     def __init__(self, *, destination: str, status: int, n_instances: int) -> None:
         super().__init__(
             f"destination {destination} refused {n_instances} instances, status 0x{status:04X}"
         )
+
+
+class NoCommonSyntax(DeliveryFailed):
+    """A destination takes none of the Transfer Syntaxes an instance can have without loss."""
+
+    disposition = Disposition.HOLD
+    exit_code = 65
+    next_step = (
+        "have the destination accept the SOP Class and a syntax, then `deid-node retry SERIES`"
+    )
+
+    def __init__(self, *, destination: str, n_instances: int) -> None:
+        super().__init__(
+            f"destination {destination} takes {n_instances} instances in no Transfer Syntax"
+            " that they can have without loss"
+        )
+
+
+class PeerBusy(DeliveryFailed):
+    """A destination put an instance off."""
+
+    def __init__(self, *, destination: str, why: str) -> None:
+        super().__init__(f"destination {destination}: {why}")
+
+
+class NotCommitted(DeliveryFailed):
+    """A destination has instances but has not promised to keep them."""
+
+    next_step = "the node asks again by itself; ask the destination about storage commitment"
+
+    def __init__(self, *, destination: str, why: str) -> None:
+        super().__init__(f"destination {destination} has not committed: {why}")
+
+
+class DeliveryGivenUp(DeliveryFailed):
+    """A destination did not take a series for so long that a person must look."""
+
+    disposition = Disposition.HOLD
+    exit_code = 65
+    next_step = "repair the destination, then `deid-node retry SERIES`"
+
+    def __init__(self, *, hours: float, last: str) -> None:
+        """Say how long it was tried.
+
+        Parameters
+        ----------
+        hours
+            From the first failure to the last, in hours.
+        last
+            Message of the last failure.
+        """
+        super().__init__(f"given up after {hours:.1f} hours; {last}")
+
+
+class NoSuchSeries(DeidNodeError):
+    """A key that was typed names no series, or several."""
+
+    exit_code = 64
+    next_step = "take the key from `deid-node status`, with more of its letters"
+
+    def __init__(self, *, n_found: int) -> None:
+        super().__init__(f"{n_found or 'no'} series have a key that begins so")
 
 
 class OutputUnwritable(DeidNodeError):

@@ -1,34 +1,28 @@
-"""Hand a de-identified series to a destination: a storage SCP or a folder."""
+"""Hand a de-identified series to a destination: a storage SCP, a DICOMweb server or a folder."""
 
 from __future__ import annotations
 
-import io
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from deid_node.config import schema
-from deid_node.errors import NotDicom, OutputUnwritable, SettingsInvalid, SpoolFull
-from deid_node.node.durable import full_disk_named, make_private_folder, write_file
+from deid_node.errors import SettingsInvalid
+from deid_node.node.folder import FolderDestination
 from deid_node.node.storage_scu import StorageSCU, unobserved
+from deid_node.node.stow import StowRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from deid_node.config.schema import DestinationSettings, Settings
-    from deid_node.dicom.part10 import EncodedInstance
+    from deid_node.node.outgoing import Outgoing
 
-    Progress = Callable[[int], None]
+    Answered = Callable[[int, int], None]
 
 TARGET: Final = re.compile(
     r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/([\x20-\x5b\x5d-\x7e]{1,16})"
 )
 """``host:port/AET``; an IPv6 address stands in brackets."""
-UID_SYNTAX: Final = re.compile(r"[0-9.]{1,64}")
-"""PS3.5 section 9.1, as far as it matters for a file's name."""
 
 
 class Destination(Protocol):
@@ -39,23 +33,32 @@ class Destination(Protocol):
         """Name in the settings file."""
 
     def deliver(
-        self, instances: Sequence[EncodedInstance], *, progress: Progress = unobserved
+        self,
+        instances: Sequence[Outgoing],
+        *,
+        answered: Answered = unobserved,
+        is_repeat: bool = False,
     ) -> None:
-        """Hand over all instances of a series; doing it twice does no harm.
+        """Hand over instances of a series; doing it twice does no harm.
 
         Parameters
         ----------
         instances
-            The instances, then the SEG.
-        progress
-            Called after each instance with the number that are over there by now.
+            Those that the destination has not answered for yet.
+        answered
+            Called with number and status of each instance that is over there, or refused for
+            good, as soon as that is known.
+        is_repeat
+            Whether an attempt broke off: what was under way then may have arrived.
 
         Raises
         ------
         PeerUnreachable, OutputUnwritable
-            If it may work later. Some instances may be over there.
-        PeerRefusedInstance
-            If the destination will never take one of them.
+            If nothing can be delivered now.
+        PeerBusy
+            If this series cannot be delivered now.
+        PeerRefusedInstance, NoCommonSyntax, InstanceThereAlready
+            If the destination will never take some of them. It has all others.
         """
 
     def echo(self) -> None:
@@ -67,44 +70,11 @@ class Destination(Protocol):
             If not.
         """
 
+    def rest(self) -> None:
+        """Give up what is kept open but was not used for a while."""
 
-class FolderDestination:
-    """Writes ``<folder>/<study>/<series>/<instance>.dcm``, named by the new UIDs.
-
-    A file appears under its name when all of it is on disk, never before.
-    """
-
-    def __init__(self, *, name: str, folder: Path) -> None:
-        self.name = name
-        self._folder = folder
-
-    def deliver(
-        self, instances: Sequence[EncodedInstance], *, progress: Progress = unobserved
-    ) -> None:
-        """Write every instance; see `Destination.deliver`."""
-        for count, instance in enumerate(instances, start=1):
-            try:
-                self._write(instance)
-            except (OSError, SpoolFull):
-                raise OutputUnwritable(f"destination {self.name}: cannot write there") from None
-            progress(count)
-
-    def echo(self) -> None:
-        """Write and delete a file; see `Destination.echo`."""
-        probe = self._folder / ".deid-node-echo"
-        try:
-            make_private_folder(self._folder)
-            write_file(probe, [b""])
-            probe.unlink()
-        except OSError:
-            raise OutputUnwritable(f"destination {self.name}: cannot write there") from None
-
-    def _write(self, instance: EncodedInstance) -> None:
-        study, series = _study_and_series(instance)
-        folder = self._folder / study / series
-        with full_disk_named(self._folder.parent):
-            make_private_folder(folder)
-            write_file(folder / f"{_name(instance.sop_instance_uid)}.dcm", [instance.part10])
+    def close(self) -> None:
+        """Give up everything that is kept open; it opens again by itself."""
 
 
 def make_destination(settings: DestinationSettings) -> Destination:
@@ -112,6 +82,8 @@ def make_destination(settings: DestinationSettings) -> Destination:
     match settings:
         case schema.DicomDestination():
             return StorageSCU(settings)
+        case schema.StowDestination():
+            return StowRS(settings)
         case schema.FolderDestination():
             return FolderDestination(name=settings.name, folder=settings.folder)
 
@@ -156,22 +128,3 @@ def parse_target(text: str, destinations: Sequence[DestinationSettings]) -> Dest
         port=int(found[2]),
         ae_title=found[3],
     )
-
-
-def _study_and_series(instance: EncodedInstance) -> tuple[str, str]:
-    try:
-        dataset = dcmread(
-            io.BytesIO(instance.part10),
-            stop_before_pixels=True,
-            specific_tags=["StudyInstanceUID", "SeriesInstanceUID"],
-        )
-    except InvalidDicomError:
-        raise NotDicom("an instance of the result is not a Part 10 file") from None
-    return _name(dataset.StudyInstanceUID), _name(dataset.SeriesInstanceUID)
-
-
-def _name(uid: str) -> str:
-    """Let nothing but a UID become a part of a path."""
-    if not UID_SYNTAX.fullmatch(uid) or set(uid) == {"."}:
-        raise NotDicom("an instance of the result has no valid UID")
-    return uid

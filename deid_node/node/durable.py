@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from deid_node.errors import SpoolFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 DRAFT_SUFFIX: Final = ".part"
 PRIVATE_FOLDER: Final = 0o700
@@ -28,7 +28,7 @@ def make_private_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def write_file(path: Path, chunks: Sequence[bytes]) -> None:
+def write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file as a whole under its final name.
 
     Order: draft in the same folder, write, fsync, rename, fsync of the folder. The file

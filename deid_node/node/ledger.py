@@ -7,28 +7,26 @@ Several threads share one ledger: each method is one transaction.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import KeyUnusable, LateInstances, SpoolFull
+from deid_node.errors import KeyUnusable, LateInstances
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.delivery_schema import migrate, owe
+from deid_node.node.ledger_database import LedgerDatabase, give_reason, move
 from deid_node.node.spool import Kept
 from deid_node.node.states import (
     OPEN_TO_ARRIVALS,
-    TRANSITIONS,
     Arrival,
     Claim,
-    DeliveryState,
     Generation,
     Reason,
     State,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    import sqlite3
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 SCHEMA: Final = """
@@ -45,12 +43,6 @@ CREATE TABLE IF NOT EXISTS instance (
     instance TEXT NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (series, instance, digest)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS delivery (
-    series TEXT NOT NULL, generation INTEGER NOT NULL, destination TEXT NOT NULL,
-    state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT,
-    PRIMARY KEY (series, generation, destination)
-) STRICT;
-CREATE INDEX IF NOT EXISTS delivery_by_destination ON delivery (destination, state);
 """
 
 
@@ -66,19 +58,16 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        path.touch(mode=0o600)
         self._now = now
-        self._lock = threading.RLock()
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute("PRAGMA secure_delete=ON")
-        self._database.executescript(SCHEMA)
+        self.database = LedgerDatabase(path, now=now)
+        self._transaction = self.database.transaction
+        self.database.connection.executescript(SCHEMA)
+        with self._transaction() as database:
+            migrate(database)
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
-            self._database.close()
+        self.database.close()
 
     def belongs_to(self, key_fingerprint: str) -> None:
         """Bind the ledger to the pseudonym key that made its names.
@@ -114,7 +103,7 @@ class Ledger:
         with self._transaction() as database:
             latest = self._latest(database, series)
             if latest is not None:
-                _move(database, latest[0], State.RECEIVING, State.RECEIVED, at=self._now())
+                move(database, latest[0], State.RECEIVING, State.RECEIVED, at=self._now())
 
     def claim(self) -> Claim | None:
         """Take the series that has waited longest, if any waits."""
@@ -127,13 +116,13 @@ class Ledger:
             if row is None:
                 return None
             generation = _generation(row)
-            _move(database, generation, State.RECEIVED, State.CLAIMED, at=self._now())
+            move(database, generation, State.RECEIVED, State.CLAIMED, at=self._now())
             return Claim(generation=generation, instances=_instances(database, generation))
 
     def unclaim(self, generation: Generation) -> None:
         """Give a claim back, to be taken again."""
         with self._transaction() as database:
-            _move(database, generation, State.CLAIMED, State.RECEIVED, at=self._now())
+            move(database, generation, State.CLAIMED, State.RECEIVED, at=self._now())
 
     def set_aside(self, generation: Generation, state: State, reason: Reason) -> bool:
         """Hold or refuse a claimed series.
@@ -144,9 +133,9 @@ class Ledger:
             False if an instance arrived meanwhile: the series will be judged again.
         """
         with self._transaction() as database:
-            moved = _move(database, generation, State.CLAIMED, state, at=self._now())
+            moved = move(database, generation, State.CLAIMED, state, at=self._now())
             if moved:
-                _give_reason(database, generation, reason)
+                give_reason(database, generation, reason)
             return moved
 
     def ready(self, generation: Generation, destinations: Sequence[str]) -> bool:
@@ -158,62 +147,10 @@ class Ledger:
             False if an instance arrived meanwhile: the result must not be sent.
         """
         with self._transaction() as database:
-            if not _move(database, generation, State.CLAIMED, State.READY, at=self._now()):
+            if not move(database, generation, State.CLAIMED, State.READY, at=self._now()):
                 return False
-            database.executemany(
-                "INSERT INTO delivery (series, generation, destination, state) VALUES (?, ?, ?, ?)",
-                [(*_key(generation), name, DeliveryState.PENDING.value) for name in destinations],
-            )
+            owe(database, generation, destinations)
             return True
-
-    def owed_to(self, destination: str) -> list[Generation]:
-        """List what a destination has not got yet, oldest first."""
-        with self._transaction() as database:
-            rows = database.execute(
-                "SELECT series, generation FROM delivery JOIN series USING (series, generation)"
-                " WHERE destination = ? AND delivery.state = ? AND series.state = ?"
-                " ORDER BY changed_at, series",
-                (destination, DeliveryState.PENDING.value, State.READY.value),
-            )
-            return [_generation(row) for row in rows]
-
-    def delivery_failed(self, generation: Generation, destination: str, reason: str) -> int:
-        """Count an attempt that may be repeated; return how many there were."""
-        with self._transaction() as database:
-            row = database.execute(
-                "UPDATE delivery SET attempts = attempts + 1, reason = ?"
-                " WHERE series = ? AND generation = ? AND destination = ? RETURNING attempts",
-                (reason, *_key(generation), destination),
-            ).fetchone()
-            return int(row[0])
-
-    def delivery_settled(
-        self, generation: Generation, destination: str, refusal: Reason | None = None
-    ) -> State:
-        """Note that a destination has a series, or will not take it.
-
-        Once every destination is settled, the series is DELIVERED, or HELD if one refused.
-
-        Returns
-        -------
-        State
-            Of the series, now.
-        """
-        outcome = DeliveryState.DELIVERED if refusal is None else DeliveryState.REFUSED
-        with self._transaction() as database:
-            database.execute(
-                "UPDATE delivery SET state = ?, attempts = attempts + 1, reason = ?"
-                " WHERE series = ? AND generation = ? AND destination = ?",
-                (
-                    outcome.value,
-                    refusal.message if refusal else None,
-                    *_key(generation),
-                    destination,
-                ),
-            )
-            if refusal is not None:
-                _give_reason(database, generation, refusal)
-            return self._settle(database, generation)
 
     def delivered_before(self, moment: float) -> list[Claim]:
         """List what has been with every destination since `moment` (seconds of the epoch)."""
@@ -230,7 +167,7 @@ class Ledger:
     def purged(self, generation: Generation) -> None:
         """Note that the files of a delivered series are to be deleted."""
         with self._transaction() as database:
-            _move(database, generation, State.DELIVERED, State.PURGED, at=self._now())
+            move(database, generation, State.DELIVERED, State.PURGED, at=self._now())
 
     def recover(self) -> list[SeriesKey]:
         """Give back what a crash left claimed; list the series that are still open.
@@ -242,7 +179,7 @@ class Ledger:
                 "SELECT series, generation FROM series WHERE state = ?", (State.CLAIMED.value,)
             ).fetchall()
             for row in claimed:
-                _move(database, _generation(row), State.CLAIMED, State.RECEIVED, at=self._now())
+                move(database, _generation(row), State.CLAIMED, State.RECEIVED, at=self._now())
             rows = database.execute(
                 "SELECT series FROM series WHERE state = ?", (State.RECEIVING.value,)
             )
@@ -288,12 +225,12 @@ class Ledger:
             late = Generation(series=series, number=generation.number + 1)
             self._begin(database, late, State.HELD)
             error = LateInstances()
-            _give_reason(database, late, Reason(error=type(error).__name__, message=str(error)))
+            give_reason(database, late, Reason(error=type(error).__name__, message=str(error)))
             return late, State.HELD
         if generation.number > 1:
             return generation, state
         if state is not State.RECEIVING:
-            _move(database, generation, state, State.RECEIVING, at=self._now())
+            move(database, generation, state, State.RECEIVING, at=self._now())
         return generation, State.RECEIVING
 
     def _latest(
@@ -314,49 +251,6 @@ class Ledger:
             (*_key(generation), state.value, now, now),
         )
 
-    def _settle(self, database: sqlite3.Connection, generation: Generation) -> State:
-        rows = database.execute(
-            "SELECT DISTINCT state FROM delivery WHERE series = ? AND generation = ?",
-            _key(generation),
-        )
-        outcomes = {DeliveryState(row[0]) for row in rows}
-        if DeliveryState.PENDING in outcomes:
-            return State.READY
-        after = State.HELD if DeliveryState.REFUSED in outcomes else State.DELIVERED
-        _move(database, generation, State.READY, after, at=self._now())
-        return after
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Make everything inside durable together, or nothing of it."""
-        with self._lock:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException as error:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                    raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
-                raise
-
-
-def _move(
-    database: sqlite3.Connection, generation: Generation, before: State, after: State, *, at: float
-) -> bool:
-    """Make one step of the transition table; False if the series is not in `before`."""
-    if after not in TRANSITIONS[before]:
-        raise ValueError(f"no step leads from {before.value} to {after.value}")
-    moved = database.execute(
-        "UPDATE series SET state = ?, changed_at = ?"
-        " WHERE series = ? AND generation = ? AND state = ?",
-        (after.value, at, *_key(generation), before.value),
-    )
-    if after is State.RECEIVING and moved.rowcount == 1:
-        _give_reason(database, generation, None)
-    return moved.rowcount == 1
-
 
 def _may_have_left(database: sqlite3.Connection, generation: Generation, state: State) -> bool:
     """Tell whether a destination may have any of it: then nothing can be added to it."""
@@ -366,16 +260,6 @@ def _may_have_left(database: sqlite3.Connection, generation: Generation, state: 
         "SELECT 1 FROM delivery WHERE series = ? AND generation = ?", _key(generation)
     )
     return owed.fetchone() is not None
-
-
-def _give_reason(
-    database: sqlite3.Connection, generation: Generation, reason: Reason | None
-) -> None:
-    why = (reason.error, reason.message, reason.error_id) if reason else (None, None, None)
-    database.execute(
-        "UPDATE series SET error = ?, reason = ?, error_id = ? WHERE series = ? AND generation = ?",
-        (*why, *_key(generation)),
-    )
 
 
 def _instances(database: sqlite3.Connection, generation: Generation) -> tuple[Kept, ...]:

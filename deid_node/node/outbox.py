@@ -5,20 +5,19 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from pydicom.filereader import read_file_meta_info
-
-from deid_node.dicom.part10 import EncodedInstance
 from deid_node.node.durable import (
     full_disk_named,
     make_private_folder,
     remove_drafts,
     write_file,
 )
+from deid_node.node.outgoing import Outgoing, from_file
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from pathlib import Path
 
+    from deid_node.dicom.part10 import EncodedInstance
     from deid_node.headers.pseudonyms import SeriesKey
 
 
@@ -50,9 +49,10 @@ class Outbox:
             for number, instance in enumerate(instances, start=1):
                 write_file(folder / f"{number:05d}.dcm", [instance.part10])
 
-    def instances(self, series: SeriesKey) -> list[EncodedInstance]:
-        """Read a result back, in the order in which it was kept."""
-        return [_read(path) for path in sorted((self._root / series).glob("*.dcm"))]
+    def instances(self, series: SeriesKey) -> list[Outgoing]:
+        """Describe a result, in the order in which it was kept."""
+        paths = sorted((self._root / series).glob("*.dcm"))
+        return [from_file(path, number=int(path.stem)) for path in paths]
 
     def discard(self, series: SeriesKey) -> None:
         """Delete a result; it is no error if there is none."""
@@ -69,13 +69,3 @@ class Outbox:
         for folder in self._root.iterdir():
             if folder.name not in owed:
                 shutil.rmtree(folder)
-
-
-def _read(path: Path) -> EncodedInstance:
-    meta = read_file_meta_info(path)
-    return EncodedInstance(
-        sop_class_uid=str(meta.MediaStorageSOPClassUID),
-        sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
-        transfer_syntax_uid=str(meta.TransferSyntaxUID),
-        part10=path.read_bytes(),
-    )

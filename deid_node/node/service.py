@@ -16,8 +16,6 @@ from deid_node.dicom.series import read_series
 from deid_node.errors import SettingsInvalid, SpoolError
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
-from deid_node.node.delivery import Delivery
-from deid_node.node.destination import make_destination
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import keep_picture
 from deid_node.node.ledger import Ledger
@@ -25,6 +23,7 @@ from deid_node.node.outbox import Outbox
 from deid_node.node.patients import with_patients_named
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
+from deid_node.node.sending import Sending
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
 from deid_node.node.status import LEDGER, Snapshot, status
@@ -136,6 +135,7 @@ class Service:
         self._stopping.set()
         for thread in self._threads:
             thread.join(DRAIN_SECONDS / len(self._threads))
+        self._sending.close()
         if not any(thread.is_alive() for thread in self._threads):
             self._ledger.close()
             self._open.close()
@@ -146,7 +146,9 @@ class Service:
         self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
     ) -> None:
         settings = self._settings
-        destinations = [make_destination(each) for each in settings.destinations]
+        self._sending = Sending(
+            settings.destinations, settings.commitment, ledger=ledger, outbox=outbox
+        )
         worker = Worker(
             ledger=ledger,
             spool=spool,
@@ -155,7 +157,7 @@ class Service:
             keep_picture=lambda series, evidence: keep_picture(
                 settings.spool.folder, series, evidence
             ),
-            destinations=[each.name for each in destinations],
+            destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
         )
         retention = Retention(
@@ -171,11 +173,7 @@ class Service:
             retention.step()
             return TICK_SECONDS
 
-        steps = {"time": keep_time, "worker": worker.step} | {
-            f"to-{each.name}": Delivery(each, ledger=ledger, outbox=outbox).step
-            for each in destinations
-        }
-        for name, step in steps.items():
+        for name, step in (("time", keep_time), ("worker", worker.step), *self._sending.steps()):
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pynetdicom.events import Event
+
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
 
 def send_at_once(event: Event) -> None:
     """Let no part of a message wait for the peer's acknowledgement (Nagle's algorithm)."""
     transport = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        hurry_send(transport.socket)
 
 
 def acknowledge_at_once(event: Event) -> None:
-    """Acknowledge the first part of what comes next without delay.
+    """Acknowledge the first part of what comes next without delay."""
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        hurry_acknowledgement(transport.socket)
+
+
+def hurry_send(connection: socket.socket) -> None:
+    """Switch Nagle's algorithm off."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def hurry_acknowledgement(connection: socket.socket) -> None:
+    """Acknowledge what comes next without delay.
 
     dcmtk and Orthanc write a message in two parts with Nagle's algorithm on: the second
     waits for our acknowledgement of the first, 40 ms for each instance. Linux forgets the
-    option as soon as something is sent, so it is set after that, every time.
+    option as soon as something is sent, so it is set around every receive.
     """
-    transport = event.assoc.dul.socket
-    quick = getattr(socket, "TCP_QUICKACK", None)
-    if quick is not None and transport is not None and transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, quick, 1)
+    if _QUICKACK is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)

@@ -41,11 +41,12 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.READY: frozenset({State.DELIVERED, State.HELD}),
     State.DELIVERED: frozenset({State.PURGED}),
     State.PURGED: frozenset(),
-    State.HELD: frozenset({State.RECEIVING}),
+    State.HELD: frozenset({State.RECEIVING, State.READY}),
     State.REFUSED: frozenset({State.RECEIVING}),
 }
 """From each state, the states that may follow. Back to RECEIVING: an instance arrived late,
-before anything left the node. CLAIMED to RECEIVED: the node stopped, or the disk was full."""
+before anything left the node. CLAIMED to RECEIVED: the node stopped, or the disk was full. HELD to READY: a person has a
+dead letter sent again."""
 
 OPEN_TO_ARRIVALS: Final = frozenset(
     state
@@ -59,8 +60,12 @@ class DeliveryState(enum.Enum):
     """What one destination has of one series."""
 
     PENDING = "pending"
+    """Not all of it."""
+    STORED = "stored"
+    """All of it, but has not yet committed to keep it."""
     DELIVERED = "delivered"
     REFUSED = "refused"
+    """A dead letter: it waits for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

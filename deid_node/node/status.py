@@ -46,10 +46,21 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A result that a destination has not taken yet."""
+    """A result that a destination has not taken yet, or not committed to.
+
+    Parameters
+    ----------
+    series, destination
+        Key of the series, and name of the destination.
+    state
+        ``pending``; ``stored`` if it is there, but the destination has not committed to it.
+    attempts, reason
+        How often it was tried, and what the last failure was.
+    """
 
     series: str
     destination: str
+    state: str
     attempts: int
     reason: str | None
 
@@ -105,15 +116,16 @@ def _snapshot(database: sqlite3.Connection) -> Snapshot:
         " WHERE state IN ('held', 'refused') ORDER BY changed_at, series"
     )
     owed = database.execute(
-        "SELECT d.series, d.destination, d.attempts, d.reason FROM delivery d"
+        "SELECT d.series, d.destination, d.state, d.attempts, d.reason FROM delivery d"
         " JOIN series s USING (series, generation)"
-        " WHERE d.state = 'pending' ORDER BY s.changed_at, d.series, d.destination"
+        " WHERE d.state IN ('pending', 'stored') ORDER BY s.changed_at, d.series, d.destination"
     )
     return Snapshot(
         series=dict(counts.fetchall()),
         held=tuple(_waiting(row) for row in held),
         owed=tuple(
-            Owed(series=row[0], destination=row[1], attempts=row[2], reason=row[3]) for row in owed
+            Owed(series=row[0], destination=row[1], state=row[2], attempts=row[3], reason=row[4])
+            for row in owed
         ),
     )
 

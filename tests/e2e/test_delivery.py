@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,17 +16,20 @@ from pydicom import dcmread, dcmwrite, uid
 
 from deid_node.config.schema import DicomDestination
 from deid_node.dicom.part10 import EncodedInstance, encode
-from deid_node.errors import PeerRefusedInstance, PeerUnreachable
+from deid_node.errors import NoCommonSyntax, PeerBusy, PeerRefusedInstance, PeerUnreachable
 from deid_node.node.destination import make_destination
+from deid_node.node.outgoing import from_encoded
 from tests.fakes.node import eventually, is_open
 from tests.fakes.peer import Receiver, receiving
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from deid_node.node.destination import Destination
+
+    DestinationAt = Callable[..., Destination]
 
 
 @pytest.fixture
@@ -46,12 +50,17 @@ def compressed(instance: EncodedInstance) -> EncodedInstance:
     )
 
 
-def destination_at(port: int) -> Destination:
-    return make_destination(
-        DicomDestination(
-            kind="dicom", name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=port
-        )
-    )
+@pytest.fixture
+def destination_at() -> Iterator[DestinationAt]:
+    """Make destinations on this machine that are closed with the test."""
+    with ExitStack() as stack:
+
+        def make(port: int, **more: Any) -> Destination:  # noqa: ANN401 - any setting
+            settings = {"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1"} | more
+            chosen = DicomDestination.model_validate({"kind": "dicom", "port": port} | settings)
+            return stack.enter_context(closing(make_destination(chosen)))
+
+        yield make
 
 
 def dataset_bytes(part10: bytes) -> bytes:
@@ -61,26 +70,29 @@ def dataset_bytes(part10: bytes) -> bytes:
 
 
 def test_bytes_of_an_instance_go_over_the_wire_unchanged_on_one_association(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
-    counts: list[int] = []
+    answers: list[tuple[int, int]] = []
     with receiving(Receiver()) as archive:
-        destination_at(archive.port).deliver(instances, progress=counts.append)
+        destination_at(archive.port).deliver(
+            from_encoded(instances), answered=lambda *each: answers.append(each)
+        )
 
     sent = [dataset_bytes(each.part10) for each in instances]
     assert [dataset_bytes(part10) for part10 in archive.encoded] == sent
     assert archive.associations == 1
-    assert counts == [1, 2, 3]
+    assert answers == [(1, 0), (2, 0), (3, 0)]
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
 def test_peer_that_takes_only_implicit_vr_gets_the_same_values(
     instances: list[EncodedInstance],
     packed: bool,  # noqa: FBT001 - a parameter of the test
+    destination_at: DestinationAt,
 ) -> None:
     offered = [compressed(each) for each in instances] if packed else instances
     with receiving(Receiver(transfer_syntaxes=[uid.ImplicitVRLittleEndian])) as archive:
-        destination_at(archive.port).deliver(offered)
+        destination_at(archive.port).deliver(from_encoded(offered))
 
     assert set(archive.syntaxes) == {uid.ImplicitVRLittleEndian}
     for got, original in zip(archive.instances, instances, strict=True):
@@ -90,68 +102,72 @@ def test_peer_that_takes_only_implicit_vr_gets_the_same_values(
 
 
 def test_compressed_instance_stays_so_for_a_peer_that_takes_it(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     offered = [compressed(each) for each in instances]
     syntaxes = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.RLELossless]
     with receiving(Receiver(transfer_syntaxes=syntaxes)) as archive:
-        destination_at(archive.port).deliver(offered)
+        destination_at(archive.port).deliver(from_encoded(offered))
 
     assert set(archive.syntaxes) == {uid.RLELossless}
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
-def test_warning_counts_as_stored(instances: list[EncodedInstance], status: int) -> None:
+def test_warning_counts_as_stored(
+    instances: list[EncodedInstance], status: int, destination_at: DestinationAt
+) -> None:
     with receiving(Receiver(answer=lambda _n: status)) as archive:
-        destination_at(archive.port).deliver(instances)
+        destination_at(archive.port).deliver(from_encoded(instances))
 
 
-@pytest.mark.parametrize("status", [0xA700, 0xA702])
+@pytest.mark.parametrize("status", [0xA700, 0xA702, 0x0110])
 def test_peer_out_of_resources_is_tried_again(
-    instances: list[EncodedInstance], status: int
+    instances: list[EncodedInstance], status: int, destination_at: DestinationAt
 ) -> None:
     with (
         receiving(Receiver(answer=lambda _n: status)) as archive,
-        pytest.raises(PeerUnreachable, match=f"0x{status:04X}"),
+        pytest.raises(PeerBusy, match=f"0x{status:04X}"),
     ):
-        destination_at(archive.port).deliver(instances)
+        destination_at(archive.port).deliver(from_encoded(instances))
 
 
-@pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0110, 0x0124])
-def test_refusal_is_counted_and_final(instances: list[EncodedInstance], status: int) -> None:
+@pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0122, 0x0124])
+def test_refusal_is_counted_and_final(
+    instances: list[EncodedInstance], status: int, destination_at: DestinationAt
+) -> None:
     with (
         receiving(Receiver(answer=lambda _n: status)) as archive,
         pytest.raises(PeerRefusedInstance, match=f"refused 3 instances, status 0x{status:04X}"),
     ):
-        destination_at(archive.port).deliver(instances)
+        destination_at(archive.port).deliver(from_encoded(instances))
 
 
 def test_peer_that_takes_no_syntax_of_the_class_refuses_it(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     with (
         receiving(Receiver(transfer_syntaxes=[uid.JPEG2000])) as archive,
-        pytest.raises((PeerRefusedInstance, PeerUnreachable)),
+        pytest.raises(NoCommonSyntax),
     ):
-        destination_at(archive.port).deliver(instances)
+        destination_at(archive.port).deliver(from_encoded(instances))
 
     assert archive.encoded == []
 
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_dead_host_is_unreachable(instances: list[EncodedInstance]) -> None:
+def test_dead_host_is_unreachable(
+    instances: list[EncodedInstance], destination_at: DestinationAt
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
     with pytest.raises(PeerUnreachable, match="destination archive: no association with it"):
-        destination_at(port).deliver(instances)
+        destination_at(port).deliver(from_encoded(instances))
     with pytest.raises(PeerUnreachable):
         destination_at(port).echo()
 
 
 def test_peer_that_goes_away_in_the_middle_is_unreachable(
-    instances: list[EncodedInstance],
+    instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
     archive = Receiver()
 
@@ -161,31 +177,35 @@ def test_peer_that_goes_away_in_the_middle_is_unreachable(
         return 0x0000
 
     archive.answer = go
-    with receiving(archive), pytest.raises(PeerUnreachable, match="broke off"):
-        destination_at(archive.port).deliver(instances)
+    with receiving(archive), pytest.raises(PeerUnreachable, match="aborted"):
+        destination_at(archive.port).deliver(from_encoded(instances))
 
 
-def test_peer_that_turns_this_node_away_is_unreachable(instances: list[EncodedInstance]) -> None:
+def test_peer_that_turns_this_node_away_is_unreachable(
+    instances: list[EncodedInstance], destination_at: DestinationAt
+) -> None:
     with (
         receiving(Receiver(callers=["SOMEBODY-ELSE"])) as archive,
         pytest.raises(PeerUnreachable, match="rejected the association"),
     ):
-        destination_at(archive.port).deliver(instances)
+        destination_at(archive.port).deliver(from_encoded(instances))
 
 
-def test_echo_is_answered() -> None:
+def test_echo_is_answered(destination_at: DestinationAt) -> None:
     with receiving(Receiver()) as archive:
         destination_at(archive.port).echo()
 
 
 @pytest.mark.peer
-def test_dcmtk_receives_a_series(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_dcmtk_receives_a_series(
+    tmp_path: Path, free_port: Callable[[], int], destination_at: DestinationAt
+) -> None:
     series = [encode(each) for each in dicom_series(small_head())]
     port = free_port()
     process = subprocess.Popen(["storescp", "-od", str(tmp_path), str(port)])
     try:
         eventually(lambda: is_open(port))
-        destination_at(port).deliver(series)
+        destination_at(port).deliver(from_encoded(series))
     finally:
         process.kill()
         process.wait()

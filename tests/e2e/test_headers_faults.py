@@ -19,10 +19,12 @@ from deid_node.dicom.wire_reader import Part10Reader
 from deid_node.headers import codes, level_scrub, plan, quick, scrub, splice, tally, text
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.headers.second_look import SecondLook
-from deid_node.node import destination, outbox
-from deid_node.node.destination import FolderDestination
+from deid_node.node import folder as folder_destination
+from deid_node.node import outbox
+from deid_node.node.folder import FolderDestination
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
+from deid_node.node.outgoing import from_encoded
 from deid_node.node.records import SeriesRecords
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
@@ -64,7 +66,7 @@ BOTH_WAYS: Final[dict[str, Stage]] = {
     "words": (text, "cleaned"),
     "code lookup": (codes, "coded_entry"),
     "second look": (SecondLook, "findings"),
-    "write": (destination, "write_file"),
+    "write": (folder_destination, "write_file"),
 }
 AS_BYTES: Final[dict[str, Stage]] = BOTH_WAYS | {
     "read": (Part10Reader, "read"),
@@ -134,7 +136,7 @@ def no_old_plan() -> Iterator[None]:
 def through(scrubber: HeaderScrubber, content: bytes, folder: Path) -> None:
     """Take the way of a file: scrub, then hand over to a folder."""
     done = scrubber.run(content).encoded
-    FolderDestination(name="folder", folder=folder).deliver([done])
+    FolderDestination(name="folder", folder=folder).deliver(from_encoded([done]))
 
 
 def files_in(folder: Path) -> list[Path]:

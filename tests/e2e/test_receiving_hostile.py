@@ -362,7 +362,7 @@ def test_many_instances_leave_memory_descriptors_and_threads_as_they_were(
 ) -> None:
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, lambda _fd: None)
-    node.ledger._database.execute("PRAGMA synchronous=OFF")
+    node.ledger.database.connection.execute("PRAGMA synchronous=OFF")
 
     def send(first: int, n: int) -> None:
         with RawPeer(node.port) as caller:

@@ -17,11 +17,13 @@ import pytest
 from pydicom import Dataset, dcmread, dcmwrite, uid
 from pynetdicom import AE
 from pynetdicom import sop_class as sop
+from pynetdicom.dimse_primitives import C_STORE
 
 from deid_node.config.schema import Node
 from deid_node.errors import SettingsInvalid
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node.assembly import Assembly
+from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
@@ -32,6 +34,8 @@ from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pynetdicom.association import Association
 
 KEYS = Pseudonyms(bytes(range(32)))
 
@@ -138,7 +142,7 @@ def test_success_comes_after_sync_of_file_and_folder_and_commit(
 
     def recording_arrived(instances: object) -> object:
         arrivals = arrived(instances)  # type: ignore[arg-type]
-        steps.append("open transaction" if ledger._database.in_transaction else "commit")
+        steps.append("open transaction" if ledger.database.connection.in_transaction else "commit")
         return arrivals
 
     for name in ("fsync", "fdatasync"):
@@ -275,18 +279,18 @@ def sop_context(sop_class: str, transfer_syntax: str) -> object:
     return ae.requested_contexts[0]
 
 
-def send_raw(association: object, sop_instance_uid: str, encoded: bytes) -> int | None:
+def send_raw(association: Association, sop_instance_uid: str, encoded: bytes) -> int:
     """Send bytes as a dataset, whatever they are."""
-    from deid_node.dicom.part10 import EncodedInstance  # noqa: PLC0415 - one use
-    from deid_node.node.storage_scu import _request  # noqa: PLC0415 - one use
-
-    instance = EncodedInstance(
-        sop_class_uid=str(sop.MRImageStorage),
-        sop_instance_uid=str(sop_instance_uid),
-        transfer_syntax_uid=str(uid.ExplicitVRLittleEndian),
-        part10=b"",
-    )
-    return _request(association, 1, instance, encoded)
+    request = C_STORE()
+    request.MessageID = 1
+    request.Priority = 2
+    request.AffectedSOPClassUID = sop.MRImageStorage
+    request.AffectedSOPInstanceUID = sop_instance_uid
+    request.DataSet = io.BytesIO(encoded)
+    # the association's own loop would take the answer for a request
+    association.dimse.get_msg = lambda block=False: (None, None)  # noqa: ARG005
+    association.dimse.send_msg(request, 1)
+    return int(association.dimse.msg_queue.get(timeout=60)[1].Status)
 
 
 def rejected(port: int, *, calling: str, called: str) -> bool:
@@ -385,7 +389,7 @@ def test_resend_of_a_purged_instance_leaves_no_file(
     claim = ledger.claim()
     assert claim is not None
     ledger.ready(claim.generation, ["archive"])
-    ledger.delivery_settled(claim.generation, "archive")
+    DeliveryRows(ledger).settled(claim.generation, "archive")
     ledger.purged(claim.generation)
     spool.discard(claim.instances)
 

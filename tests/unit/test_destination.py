@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,9 +15,11 @@ from pydicom import dcmread
 
 from deid_node.config.schema import DicomDestination
 from deid_node.config.schema import FolderDestination as FolderSettings
-from deid_node.dicom.part10 import EncodedInstance, encode
-from deid_node.errors import NotDicom, OutputUnwritable, SettingsInvalid
-from deid_node.node.destination import FolderDestination, make_destination, parse_target
+from deid_node.dicom.part10 import encode
+from deid_node.errors import InstanceThereAlready, NotDicom, OutputUnwritable, SettingsInvalid
+from deid_node.node.destination import make_destination, parse_target
+from deid_node.node.folder import FolderDestination
+from deid_node.node.outgoing import Outgoing, from_encoded
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
@@ -29,8 +32,8 @@ COPIES = FolderSettings(kind="folder", name="copies", folder=Path("/srv/copies")
 
 
 @pytest.fixture
-def instances() -> list[EncodedInstance]:
-    return [encode(each) for each in mr_series(np.zeros((3, 4, 4), np.uint16))]
+def instances() -> list[Outgoing]:
+    return from_encoded([encode(each) for each in mr_series(np.zeros((3, 4, 4), np.uint16))])
 
 
 def files(folder: Path) -> list[Path]:
@@ -42,26 +45,24 @@ def full(*_arguments: object, **_named: object) -> NoReturn:
 
 
 def test_folder_is_named_by_study_series_and_instance(
-    tmp_path: Path, instances: Sequence[EncodedInstance]
+    tmp_path: Path, instances: Sequence[Outgoing]
 ) -> None:
-    counts: list[int] = []
+    answers: list[tuple[int, int]] = []
 
     FolderDestination(name="copies", folder=tmp_path / "new" / "copies").deliver(
-        instances, progress=counts.append
+        instances, answered=lambda *answer: answers.append(answer)
     )
 
-    assert counts == [1, 2, 3]
+    assert answers == [(1, 0), (2, 0), (3, 0)]
     for instance in instances:
-        dataset = dcmread(io.BytesIO(instance.part10))
+        dataset = dcmread(io.BytesIO(instance.part10()))
         place = f"{dataset.StudyInstanceUID}/{dataset.SeriesInstanceUID}"
         path = tmp_path / "new" / "copies" / place / f"{dataset.SOPInstanceUID}.dcm"
-        assert path.read_bytes() == instance.part10
+        assert path.read_bytes() == instance.part10()
     assert len(files(tmp_path)) == 3
 
 
-def test_delivering_twice_leaves_one_of_each(
-    tmp_path: Path, instances: Sequence[EncodedInstance]
-) -> None:
+def test_delivering_twice_leaves_one_of_each(tmp_path: Path, instances: Sequence[Outgoing]) -> None:
     destination = FolderDestination(name="copies", folder=tmp_path)
 
     destination.deliver(instances)
@@ -70,10 +71,42 @@ def test_delivering_twice_leaves_one_of_each(
     assert len(files(tmp_path)) == 3
 
 
+def test_file_with_other_bytes_is_never_replaced_and_keeps_no_other_back(
+    tmp_path: Path, instances: Sequence[Outgoing]
+) -> None:
+    destination = FolderDestination(name="copies", folder=tmp_path)
+    destination.deliver(instances[1:2])
+    [there] = files(tmp_path)
+    others = [b"x", there.read_bytes()[:-1] + b"x"]
+    answers: list[tuple[int, int]] = []
+
+    for other in others:
+        there.write_bytes(other)
+        answers.clear()
+        with pytest.raises(InstanceThereAlready):
+            destination.deliver(instances, answered=lambda *answer: answers.append(answer))
+        assert there.read_bytes() == other
+
+    assert answers == [(1, 0), (2, 0x0111), (3, 0)]
+    assert len(files(tmp_path)) == 3
+
+
+def test_file_with_the_same_bytes_is_left_as_it_is(
+    tmp_path: Path, instances: Sequence[Outgoing]
+) -> None:
+    destination = FolderDestination(name="copies", folder=tmp_path)
+    destination.deliver(instances)
+    written = {path: path.stat().st_ino for path in files(tmp_path)}
+
+    destination.deliver(instances)
+
+    assert {path: path.stat().st_ino for path in files(tmp_path)} == written
+
+
 @pytest.mark.parametrize("step", ["fsync", "mkdir"])
 def test_full_disk_leaves_nothing_half_written(
     tmp_path: Path,
-    instances: Sequence[EncodedInstance],
+    instances: Sequence[Outgoing],
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
@@ -101,14 +134,9 @@ def test_echo_of_a_folder_leaves_nothing_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uid", ["../../etc", "..", "", "2.25.1/../../x", "/etc"])
 def test_name_that_is_no_uid_never_becomes_a_path(
-    tmp_path: Path, instances: Sequence[EncodedInstance], uid: str
+    tmp_path: Path, instances: Sequence[Outgoing], uid: str
 ) -> None:
-    bad = EncodedInstance(
-        sop_class_uid=instances[0].sop_class_uid,
-        sop_instance_uid=uid,
-        transfer_syntax_uid=instances[0].transfer_syntax_uid,
-        part10=instances[0].part10,
-    )
+    bad = replace(instances[0], sop_instance_uid=uid)
 
     with pytest.raises(NotDicom):
         FolderDestination(name="copies", folder=tmp_path / "copies").deliver([bad])

@@ -11,8 +11,9 @@ import pytest
 
 from deid_node.errors import KeyUnusable, SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node import ledger as ledger_module
+from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
+from deid_node.node.ledger_database import move
 from deid_node.node.spool import Kept
 from deid_node.node.states import TRANSITIONS, Generation, Reason, State
 from tests.fakes.clock import FakeClock
@@ -39,6 +40,7 @@ STEPS = {
     (State.READY, State.HELD),
     (State.DELIVERED, State.PURGED),
     (State.HELD, State.RECEIVING),
+    (State.HELD, State.READY),
     (State.REFUSED, State.RECEIVING),
 }
 
@@ -73,7 +75,7 @@ def bring_to(ledger: Ledger, state: State) -> None:
     if state in {State.READY, State.DELIVERED, State.PURGED}:
         ledger.ready(FIRST, ["archive"])
     if state in {State.DELIVERED, State.PURGED}:
-        ledger.delivery_settled(FIRST, "archive")
+        DeliveryRows(ledger).settled(FIRST, "archive")
     if state is State.PURGED:
         ledger.purged(FIRST)
 
@@ -87,11 +89,11 @@ def test_every_pair_of_states_is_a_step_or_an_error(
 
     if (before, after) in STEPS:
         with ledger._transaction() as database:
-            assert ledger_module._move(database, FIRST, before, after, at=0)
+            assert move(database, FIRST, before, after, at=0)
         assert ledger.states() == {FIRST: after}
     else:
         with pytest.raises(ValueError, match="no step"), ledger._transaction() as database:
-            ledger_module._move(database, FIRST, before, after, at=0)
+            move(database, FIRST, before, after, at=0)
         assert ledger.states() == {FIRST: before}
 
 
@@ -155,7 +157,7 @@ def test_result_of_a_series_that_was_reopened_is_not_taken(ledger: Ledger) -> No
     ledger.arrived(instance("b2"))
 
     assert not ledger.ready(FIRST, ["archive"])
-    assert ledger.owed_to("archive") == []
+    assert DeliveryRows(ledger).owed_to("archive") == []
 
 
 @pytest.mark.parametrize("state", [State.READY, State.DELIVERED, State.PURGED])
@@ -174,7 +176,7 @@ def test_late_instance_of_a_series_that_a_destination_refused_is_held_by_itself(
     ledger: Ledger,
 ) -> None:
     bring_to(ledger, State.READY)
-    ledger.delivery_settled(FIRST, "archive", REASON)
+    DeliveryRows(ledger).settled(FIRST, "archive", REASON)
 
     arrival = ledger.arrived(instance("b2"))
 
@@ -197,9 +199,9 @@ def test_series_is_delivered_when_the_last_destination_has_it(ledger: Ledger) ->
     bring_to(ledger, State.CLAIMED)
     ledger.ready(FIRST, ["archive", "copies"])
 
-    after_one = ledger.delivery_settled(FIRST, "copies")
-    owed = (ledger.owed_to("archive"), ledger.owed_to("copies"))
-    after_both = ledger.delivery_settled(FIRST, "archive")
+    after_one = DeliveryRows(ledger).settled(FIRST, "copies")
+    owed = (DeliveryRows(ledger).owed_to("archive"), DeliveryRows(ledger).owed_to("copies"))
+    after_both = DeliveryRows(ledger).settled(FIRST, "archive")
 
     assert after_one is State.READY
     assert owed == ([FIRST], [])
@@ -210,18 +212,9 @@ def test_refusal_of_one_destination_does_not_keep_another_from_getting_it(ledger
     bring_to(ledger, State.CLAIMED)
     ledger.ready(FIRST, ["archive", "copies"])
 
-    assert ledger.delivery_settled(FIRST, "archive", REASON) is State.READY
-    assert ledger.owed_to("copies") == [FIRST]
-    assert ledger.delivery_settled(FIRST, "copies") is State.HELD
-
-
-def test_attempts_are_counted(ledger: Ledger) -> None:
-    bring_to(ledger, State.READY)
-
-    counts = [ledger.delivery_failed(FIRST, "archive", "no association") for _ in range(3)]
-
-    assert counts == [1, 2, 3]
-    assert ledger.owed_to("archive") == [FIRST]
+    assert DeliveryRows(ledger).settled(FIRST, "archive", REASON) is State.READY
+    assert DeliveryRows(ledger).owed_to("copies") == [FIRST]
+    assert DeliveryRows(ledger).settled(FIRST, "copies") is State.HELD
 
 
 def test_only_what_was_delivered_long_enough_ago_is_purged(
@@ -252,8 +245,8 @@ def test_what_was_written_survives_and_is_synced(tmp_path: Path, ledger: Ledger)
     again = Ledger(tmp_path / "ledger.sqlite")
 
     assert again.states() == {FIRST: State.READY}
-    assert again._database.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert again._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert again.database.connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert again.database.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     again.close()
 
 
@@ -268,8 +261,8 @@ def test_failed_step_leaves_nothing_half_done(ledger: Ledger) -> None:
 
 
 def test_full_disk_answers_out_of_resources(ledger: Ledger) -> None:
-    pages = ledger._database.execute("PRAGMA page_count").fetchone()[0]
-    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+    pages = ledger.database.connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger.database.connection.execute(f"PRAGMA max_page_count = {pages}")
 
     with pytest.raises(SpoolFull) as caught:
         any(ledger.arrived(instance(f"instance-{n:060}")).is_known for n in range(1000))

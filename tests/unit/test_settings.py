@@ -27,10 +27,14 @@ def settings_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_example_file_is_valid_and_shows_both_kinds_of_destination() -> None:
+def test_example_file_is_valid_and_shows_every_kind_of_destination() -> None:
     settings = load_settings(PROJECT / "deid-node.example.toml", {})
 
-    assert {destination.kind for destination in settings.destinations} == {"dicom", "folder"}
+    assert {destination.kind for destination in settings.destinations} == {
+        "dicom",
+        "stow",
+        "folder",
+    }
 
 
 def test_example_file_names_every_section_and_key() -> None:
@@ -101,8 +105,14 @@ def test_profile_name_is_left_alone_and_a_profile_path_is_made_whole(settings_fi
         ("[nod]\nport = 77", "unknown key nod; did you mean node?"),
         ("[node]\nport = 777777", "node.port: input should be less than or equal to 65535"),
         ('[face]\nfill = "S3CRET"', "face.fill: input should be 'noise'"),
-        ('[[destinations]]\nkind = "S3CRET"\nname = "a"', 'kind must be "dicom" or "folder"'),
-        ('[[destinations]]\nname = "a"', 'destinations.0: kind must be "dicom" or "folder"'),
+        (
+            '[[destinations]]\nkind = "S3CRET"\nname = "a"',
+            'kind must be "dicom", "stow" or "folder"',
+        ),
+        (
+            '[[destinations]]\nname = "a"',
+            'destinations.0: kind must be "dicom", "stow" or "folder"',
+        ),
         (
             '[[destinations]]\nkind = "folder"\nname = "a"\nfoldr = "S3CRET"',
             "key destinations.0.folder is missing",

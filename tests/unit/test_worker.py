@@ -21,6 +21,7 @@ from deid_node.errors import (
     WeightsUnusable,
 )
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
+from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.records import SeriesRecords
@@ -53,6 +54,10 @@ def encoded(number: int) -> EncodedInstance:
         transfer_syntax_uid=instance.file_meta.TransferSyntaxUID,
         part10=buffer.getvalue(),
     )
+
+
+def kept_in(outbox: Outbox) -> list[bytes]:
+    return [each.part10() for each in outbox.instances(SERIES)]
 
 
 def result(n_instances: int = 2) -> DeidentifiedSeries:
@@ -101,7 +106,7 @@ class Node:
         return self.ledger.states()[FIRST]
 
     def reason(self) -> tuple[str, str, str | None]:
-        row = self.ledger._database.execute("SELECT error, reason, error_id FROM series")
+        row = self.ledger.database.connection.execute("SELECT error, reason, error_id FROM series")
         error, reason, error_id = row.fetchone()
         return error, reason, error_id
 
@@ -132,9 +137,9 @@ def test_result_is_in_the_outbox_and_owed_with_the_segmentation_last(node: Node)
     assert pause == 0
     assert node.seen == [b"1", b"2"]
     assert node.state is State.READY
-    assert node.outbox.instances(SERIES) == [encoded(1), encoded(2), encoded(99)]
+    assert kept_in(node.outbox) == [encoded(n).part10 for n in (1, 2, 99)]
     assert node.pictures == [SERIES]
-    assert node.ledger.owed_to("archive") == [FIRST]
+    assert DeliveryRows(node.ledger).owed_to("archive") == [FIRST]
 
 
 def test_nothing_is_owed_before_the_whole_result_is_durable(
@@ -175,7 +180,7 @@ def test_error_of_the_series_ends_in_its_state_with_its_message(
 
     assert node.state is state
     assert node.reason() == (type(error).__name__, str(error), None)
-    assert node.ledger.owed_to("archive") == []
+    assert DeliveryRows(node.ledger).owed_to("archive") == []
     assert len(node.spool.recover()) == 1
 
 
@@ -207,7 +212,7 @@ def test_picture_that_cannot_be_kept_holds_the_series(
     node.worker.step()
 
     assert node.state is State.HELD
-    assert node.ledger.owed_to("archive") == []
+    assert DeliveryRows(node.ledger).owed_to("archive") == []
 
 
 def test_series_that_cannot_be_put_on_record_does_not_leave_and_is_tried_again(
@@ -220,7 +225,11 @@ def test_series_that_cannot_be_put_on_record_does_not_leave_and_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(SeriesRecords, "ready", fail)
         pause = node.worker.step()
-    waits = (node.state, node.ledger.owed_to("archive"), node.outbox.instances(SERIES))
+    waits = (
+        node.state,
+        DeliveryRows(node.ledger).owed_to("archive"),
+        node.outbox.instances(SERIES),
+    )
 
     node.worker.step()
 
@@ -284,7 +293,11 @@ def test_instance_that_comes_meanwhile_makes_the_result_void(node: Node) -> None
     node.deidentify = late
     node.receive(b"1", b"2")
     node.worker.step()
-    between = (node.state, node.ledger.owed_to("archive"), node.outbox.instances(SERIES))
+    between = (
+        node.state,
+        DeliveryRows(node.ledger).owed_to("archive"),
+        node.outbox.instances(SERIES),
+    )
     node.deidentify = result
     node.ledger.received(SERIES)
     node.worker.step()
@@ -319,7 +332,7 @@ def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:
 
     node.worker.step()
 
-    assert node.outbox.instances(SERIES) == [encoded(1), encoded(2), encoded(99)]
+    assert kept_in(node.outbox) == [encoded(n).part10 for n in (1, 2, 99)]
 
 
 @pytest.mark.parametrize("keep_seconds", [0.0, 3600.0])
@@ -337,7 +350,7 @@ def test_originals_are_deleted_when_their_time_is_over_and_not_before(
     node.worker.step()
     retention.step()
     before_delivery = len(node.spool.recover())
-    node.ledger.delivery_settled(FIRST, "archive")
+    DeliveryRows(node.ledger).settled(FIRST, "archive")
     node.clock.advance(max(0, keep_seconds - 1))
     if keep_seconds:
         retention.step()

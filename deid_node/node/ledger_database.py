@@ -1,0 +1,101 @@
+"""The SQLite file of the ledger: one connection, one transaction at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from deid_node.errors import SpoolFull
+from deid_node.node.states import TRANSITIONS, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from deid_node.node.states import Generation, Reason
+
+
+class LedgerDatabase:
+    """A database in WAL mode that several threads share.
+
+    Parameters
+    ----------
+    path
+        Database file; made, with mode 0600, where it is missing.
+    now
+        Clock, in seconds since the epoch.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        path.touch(mode=0o600)
+        self.now = now
+        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._lock = threading.RLock()
+        self._synchronous = ""
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self._synchronize("FULL")
+        self.connection.execute("PRAGMA secure_delete=ON")
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self.connection.close()
+
+    @contextmanager
+    def transaction(self, *, survives_power_failure: bool = True) -> Iterator[sqlite3.Connection]:
+        """Make everything inside durable together, or nothing of it.
+
+        Parameters
+        ----------
+        survives_power_failure
+            False spares the wait for the disk; what was written then survives the death of
+            this process, and that of the machine once a later transaction waited.
+        """
+        with self._lock:
+            try:
+                self._synchronize("FULL" if survives_power_failure else "NORMAL")
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException as error:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
+                raise
+
+    def _synchronize(self, level: str) -> None:
+        """Choose what the next commit waits for (sqlite.org/pragma.html#pragma_synchronous)."""
+        if level != self._synchronous:
+            self.connection.execute(f"PRAGMA synchronous={level}")
+            self._synchronous = level
+
+
+def move(
+    database: sqlite3.Connection, generation: Generation, before: State, after: State, *, at: float
+) -> bool:
+    """Make one step of the transition table; False if the series is not in `before`."""
+    if after not in TRANSITIONS[before]:
+        raise ValueError(f"no step leads from {before.value} to {after.value}")
+    moved = database.execute(
+        "UPDATE series SET state = ?, changed_at = ?"
+        " WHERE series = ? AND generation = ? AND state = ?",
+        (after.value, at, generation.series, generation.number, before.value),
+    )
+    if after is State.RECEIVING and moved.rowcount == 1:
+        give_reason(database, generation, None)
+    return moved.rowcount == 1
+
+
+def give_reason(
+    database: sqlite3.Connection, generation: Generation, reason: Reason | None
+) -> None:
+    """Write down why a series stopped; None takes the reason back."""
+    why = (reason.error, reason.message, reason.error_id) if reason else (None, None, None)
+    database.execute(
+        "UPDATE series SET error = ?, reason = ?, error_id = ? WHERE series = ? AND generation = ?",
+        (*why, generation.series, generation.number),
+    )
