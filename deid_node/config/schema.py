@@ -93,7 +93,7 @@ class Face(Section):
         "default", description='"default", or the folder of another verified model.'
     )
     threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all.")
-    margin_mm: float = Field(2, ge=0, le=20, description="Grow the mask by this, in mm.")
+    margin_mm: float = Field(2.5, ge=0, le=20, description="Grow the mask by this, in mm.")
     brain_guard_mm: float = Field(
         5, ge=1, le=20, description="Keep the face's mask this far from an adult's brain, in mm."
     )

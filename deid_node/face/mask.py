@@ -84,7 +84,7 @@ class MaskPolicy:
         If a length is out of bounds.
     """
 
-    margin_mm: float = 2.0
+    margin_mm: float = 2.5
     brain_guard_mm: float = 5.0
     ear_guard_mm: float = 2.0
     ears: bool = True

@@ -81,6 +81,17 @@ def test_weights_come_back_from_a_checkpoint_of_nnunetv2(tmp_path: Path) -> None
     assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())
 
 
+def test_several_states_ship_as_their_mean(tmp_path: Path) -> None:
+    first, second = ({"w": torch.full((2,), value), "b": torch.ones(1)} for value in (1.0, 4.0))
+    torch.save({"network": second, "average": first}, tmp_path / "one.pt")
+    torch.save(second, tmp_path / "other.pt")
+
+    mean = export.mean_state([tmp_path / "one.pt", tmp_path / "other.pt"])
+
+    assert torch.equal(mean["w"], torch.full((2,), 2.5))
+    assert torch.equal(mean["b"], torch.ones(1))
+
+
 def test_a_result_with_our_plans_and_classes_is_taken(tmp_path: Path) -> None:
     named = to_nnunetv2.named_for(PLAN, "Dataset501_Toy")
 

@@ -1,6 +1,7 @@
 """Write a trained network as the folder that is shipped: IR, plans, safetensors and card.
 
-Usage: ``python -m face_model.export STATE.pt FOLDER --patch 80 --spacing 3.2 --version 1 [--measured FILE]``
+Usage: ``python -m face_model.export STATE.pt [STATE.pt …] FOLDER --patch 80 --spacing 3.2 --version 1 [--measured FILE]``
+Several states of one network, each trained on from the one before, ship as their mean.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from safetensors.torch import save_file
 from face_model import network
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
 # what nnunetv2's log is pickled with, beside plain containers; first, how numpy writes a scalar
@@ -75,6 +78,12 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     keys = ("average", "network", "network_weights")
     state = next((stored[key] for key in keys if key in stored), stored)
     return {name: tensor.float().contiguous() for name, tensor in state.items()}
+
+
+def mean_state(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """Average the weights of several states of one network, each as `load_state` reads it."""
+    states = [load_state(path) for path in paths]
+    return {name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]}
 
 
 def write_ir(net: nn.Module, folder: Path, patch: int) -> float:
@@ -138,10 +147,10 @@ def card(folder: Path, told: Told) -> dict[str, Any]:
     }
 
 
-def export(state: Path, folder: Path, plan: dict[str, Any], told: Told) -> None:
+def export(states: Sequence[Path], folder: Path, plan: dict[str, Any], told: Told) -> None:
     """Write every file of the folder; the card last, so that a torn export does not verify."""
     net = network.build(plan)
-    net.load_state_dict(load_state(state))
+    net.load_state_dict(mean_state(states))
     net.eval()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plans.json").write_text(json.dumps(plan, indent=1) + "\n")
@@ -154,7 +163,7 @@ def export(state: Path, folder: Path, plan: dict[str, Any], told: Told) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("state", type=Path)
+    parser.add_argument("states", type=Path, nargs="+")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--patch", type=int, default=80)
     parser.add_argument("--spacing", type=float, default=3.2)
@@ -163,7 +172,7 @@ if __name__ == "__main__":
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     export(
-        chosen.state,
+        chosen.states,
         chosen.folder,
         network.plans(patch=chosen.patch, spacing_mm=chosen.spacing),
         Told(

@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
         licence=arguments.licence,
         training_data=f"{export.TRAINING_DATA} Then fine-tuned on: {arguments.training_data}",
     )
-    export.export(state, arguments.folder, plan, told)
+    export.export([state], arguments.folder, plan, told)
 
 
 if __name__ == "__main__":

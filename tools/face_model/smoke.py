@@ -52,7 +52,7 @@ def main(folder: Path, minutes: float) -> None:
     told = export.Told(
         name="toy", version="0", training_data="3 heads drawn by code", limits=("A toy.",)
     )
-    export.export(run / "checkpoint.pt", model, plan, told)
+    export.export([run / "checkpoint.pt"], model, plan, told)
     loaded = load_model(model, threads=1)
     print(f"every file is what the card says: {loaded.card.name}, {loaded.card.sha256[:16]}")
     head = next(drawn_heads())  # no seed of the training drew it
