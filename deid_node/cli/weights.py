@@ -9,7 +9,7 @@ import typer
 
 from deid_node.cli.options import ConfigOption, JsonOption, settings_from
 from deid_node.cli.output import complain, progress, say, say_json, say_table
-from deid_node.errors import WeightsUnusable
+from deid_node.errors import ModelUnknown
 
 if TYPE_CHECKING:
     from deid_node.node.model_store import Licence
@@ -115,6 +115,20 @@ def import_(
             show_default=False,
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="What its labels mean, like 'face=1,2 ears=3'. Default: each is face and ears.",
+            show_default=False,
+        ),
+    ] = None,
+    orientation: Annotated[
+        str | None,
+        typer.Option(
+            help="Array order of its training images: dcm2niix, slices, or letters such as LAS.",
+            show_default=False,
+        ),
+    ] = None,
     folder: FolderOption = None,
     *,
     accept_licence: Annotated[
@@ -126,13 +140,21 @@ def import_(
 
     Example: deid-node weights import paper-model.zip --name paper --accept-licence
     """
-    from deid_node.node.model_store import find_licence, import_model, is_name
+    from deid_node.face.array_order import is_orientation
+    from deid_node.node.model_store import Told, find_licence, import_model, is_name
 
     if not is_name(name):
         raise typer.BadParameter(
             "a model's name has 1 to 40 of a-z, 0-9, '.', '_', '-', and is not 'default'",
             param_hint="--name",
         )
+    if orientation is not None and not is_orientation(orientation):
+        raise typer.BadParameter(
+            "dcm2niix, slices, or three letters, one of each of RL, AP and SI",
+            param_hint="--orientation",
+        )
+    face, ears = _labels(labels)
+    told = Told(like=like, face=face, ears=ears, orientation=orientation)
     terms = find_licence(path, licence)
     _show_terms(terms)
     if not accept_licence:
@@ -141,7 +163,7 @@ def import_(
             next_step="read them, ask its authors where they are missing, and add --accept-licence",
         )
         raise typer.Exit(USAGE)
-    card = import_model(path, name=name, folder=_models(folder), licence=terms, like=like)
+    card = import_model(path, name=name, folder=_models(folder), licence=terms, told=told)
     if json:
         say_json({"folder": str(_models(folder) / name), "card": card})
         return
@@ -164,6 +186,22 @@ def remove(name: NameArgument, folder: FolderOption = None, *, json: JsonOption 
         say(f"removed {name}")
 
 
+def _labels(said: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read what labels mean, like ``face=1,2 ears=3``."""
+    import re
+
+    if said is None:
+        return (), ()
+    if not re.fullmatch(r"(?:(?:^| )(?:face|ears)=\d{1,3}(?:,\d{1,3})*){1,2}", said):
+        raise typer.BadParameter("like 'face=1,2 ears=3'", param_hint="--labels")
+    parts = dict(part.split("=") for part in said.split(" "))
+    face, ears = (
+        tuple(int(n) for n in parts[key].split(",")) if key in parts else ()
+        for key in ("face", "ears")
+    )
+    return face, ears
+
+
 def _models(folder: Path | None) -> Path:
     from deid_node.config.models import models_folder
 
@@ -178,7 +216,7 @@ def _place(name: str, folder: Path | None) -> Path:
     if name == DEFAULT:
         return default_weights()
     if not is_name(name) or not (_models(folder) / name).is_dir():
-        raise WeightsUnusable(f"no imported model is called {name}, see `deid-node weights list`")
+        raise ModelUnknown(name=name)
     return _models(folder) / name
 
 

@@ -19,7 +19,7 @@ _SLOPE = 1e-2
 
 
 def unet(
-    tensors: Mapping[str, NDArray[np.float32]], net: Topology
+    tensors: Mapping[str, NDArray[np.float32]], net: Topology, *, threads: int = 0
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Make a network ready.
 
@@ -29,6 +29,8 @@ def unet(
         Weights, by the names of nnunetv2.
     net
         The topology that they have.
+    threads
+        CPU threads of the whole process; 0 leaves the choice to torch.
 
     Returns
     -------
@@ -46,6 +48,8 @@ def unet(
         raise WeightsUnusable(
             "imported models need torch: pip install 'deid-node[nnunet]'"
         ) from None
+    if threads:
+        torch.set_num_threads(threads)
     network = _Network(torch, tensors, net)
 
     def probabilities(values: NDArray[np.float32]) -> NDArray[np.float32]:
