@@ -186,6 +186,37 @@ def remove(name: NameArgument, folder: FolderOption = None, *, json: JsonOption 
         say(f"removed {name}")
 
 
+@app.command()
+def export(
+    name: NameArgument,
+    nnunetv2: Annotated[
+        Path, typer.Option("--nnunetv2", help="Folder to be made.", metavar="FOLDER")
+    ],
+    folder: FolderOption = None,
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Write an imported model as the folder that nnunetv2's own predictor loads.
+
+    Example: deid-node weights export paper --nnunetv2 ./paper-v2
+    """
+    from deid_node.face.weights import card_of
+    from deid_node.node.model_export import export_nnunetv2
+
+    place = _place(name, folder)
+    folds = export_nnunetv2(place, nnunetv2)
+    if card_of(place)["origin"] != "nnunetv2":
+        progress.print(
+            "nnunetv2 makes another mask of these weights than nnU-Net v1 did: see docs/paper-model.md",
+            markup=False,
+            soft_wrap=True,
+        )
+    if json:
+        say_json({"folder": str(nnunetv2), "folds": folds})
+    else:
+        say(f"wrote {len(folds)} folds to {nnunetv2}")
+
+
 def _labels(said: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Read what labels mean, like ``face=1,2 ears=3``."""
     import re

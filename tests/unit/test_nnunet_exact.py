@@ -199,14 +199,8 @@ def test_an_imported_network_answers_to_the_last_bit_as_its_own_did(
     assert probabilities.tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("spoil", ["a folder that is none", "nnunetv2"])
-def test_what_is_no_model_of_v1_is_refused(tmp_path: Path, spoil: str) -> None:
-    if spoil == "nnunetv2":
-        source = MODELS / "v2.zip"
-        arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
-        assert run("weights", "import", source, *arguments) == 0
-    else:
-        shutil.copytree(MODELS, tmp_path / "m")
+def test_what_is_no_imported_model_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(MODELS, tmp_path / "m")
 
     with pytest.raises(WeightsUnusable):
         load_imported(tmp_path / "m", EXACT)

@@ -196,7 +196,7 @@ def test_the_network_on_openvino_gives_the_probabilities_of_the_original(
     net = topology({key: each.shape for key, each in tensors.items()}, "m")
 
     probabilities = on_openvino.openvino_unet(
-        tensors, net, patch=values.shape, precision="f32", threads=1
+        tensors, net, patch=values.shape, precision="f32", softmax=True, threads=1
     )(values)
 
     raised = np.exp(logits - logits.max(axis=0))
@@ -210,7 +210,9 @@ def test_a_network_that_openvino_cannot_run_is_refused(tmp_path: Path) -> None:
     net = topology({key: each.shape for key, each in tensors.items()}, "m")
 
     with pytest.raises(WeightsUnusable):
-        on_openvino.openvino_unet(tensors, net, patch=(3, 5, 7), precision="f32", threads=1)
+        on_openvino.openvino_unet(
+            tensors, net, patch=(3, 5, 7), precision="f32", softmax=True, threads=1
+        )
 
 
 @pytest.mark.parametrize(("accuracy", "folds"), [("balanced", 2), ("fast", 1)])

@@ -22,6 +22,7 @@ from deid_node.face.nnunet.openvino_unet import openvino_unet
 from deid_node.face.nnunet.plans import CONFIGURATION, FORMAT, Planned, Postprocessing
 from deid_node.face.nnunet.prepare import labels_of, largest_pieces, prepare
 from deid_node.face.nnunet.safetensors import decode
+from deid_node.face.nnunet.second import labels_of_second, mean_in_half, prepare_second
 from deid_node.face.nnunet.tiles import predict_windows
 from deid_node.face.nnunet.torch_unet import unet
 from deid_node.face.weights import card_of, read_card
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from deid_node.face.nnunet.tiles import Predict
 
 PLANS = "plans.json"
+GENERATIONS = (1, 2)
 ORIGINS = ("nnU-Net v1", "nnunetv2")
 """What cards of imported models say of where they come from."""
 
@@ -72,7 +74,7 @@ class ImportedModel:
     planned, postprocessing
         What it was trained on, and what is done to its answer.
     folds
-        Each from (i, j, k) values to (c, i, j, k) probabilities.
+        Each from (i, j, k) values to (c, i, j, k) probabilities, or logits of nnunetv2.
     effort
         Which windows and mirrors are predicted.
     """
@@ -90,7 +92,8 @@ class ImportedModel:
     ) -> NDArray[np.uint8]:
         """Label each voxel of an image.
 
-        With the exact effort this is what ``nnUNet_predict`` of v1 says in single precision.
+        With the exact effort this is what the model's own software says: ``nnUNet_predict`` of v1
+        in single precision, or ``nnUNetv2_predict`` on the CPU.
 
         Parameters
         ----------
@@ -111,21 +114,29 @@ class ImportedModel:
         ImplausibleFaceMask
             If all of the image is zero.
         """
-        prepared = prepare(image, spacing_mm, self.planned)
-        if self.effort.windows == "all" or near is None:
+        first = self.planned.generation == 1
+        make = prepare if first else prepare_second
+        prepared = make(image, spacing_mm, self.planned)
+        if self.effort.windows != "all" and near is not None:
+            labels = self._near(prepared, near)
+        elif first:
             labels = labels_of(self._mean(prepared), prepared, self.planned)
         else:
-            labels = self._near(prepared, near)
+            axes, patch = self._axes(), self.planned.patch
+            logits = mean_in_half(self.folds, prepared.values, patch, axes)
+            labels = labels_of_second(logits, prepared, self.planned)
         if self.postprocessing is not None:
             largest_pieces(labels, self.postprocessing, prod(spacing_mm))
         return labels
+
+    def _axes(self) -> tuple[int, ...]:
+        return self.planned.mirror_axes if self.effort.mirrored else ()
 
     def _mean(
         self, prepared: Prepared, corners: Sequence[tuple[int, ...]] | None = None
     ) -> NDArray[np.float32]:
         """Average all folds."""
-        axes = self.planned.mirror_axes if self.effort.mirrored else ()
-        patch = self.planned.patch
+        axes, patch = self._axes(), self.planned.patch
         total = predict_windows(self.folds[0], prepared.values, patch, axes, corners=corners)
         for fold in self.folds[1:]:
             total = total + predict_windows(fold, prepared.values, patch, axes, corners=corners)
@@ -166,7 +177,7 @@ def load_imported(folder: Path, effort: Effort, *, threads: int = 0) -> Imported
         paths = sorted(folder.glob("*.safetensors"))[: effort.folds]
         weights = [decode(path.read_bytes()) for path in paths]
     except (OSError, ValueError, KeyError, TypeError):
-        raise WeightsUnusable(f"{folder} does not hold an imported model of nnU-Net v1") from None
+        raise WeightsUnusable(f"{folder} does not hold an imported model") from None
     if not weights:
         raise WeightsUnusable(f"model {card.name} has no fold")
     folds = []
@@ -185,10 +196,16 @@ def _network(
     effort: Effort,
     threads: int,
 ) -> Predict:
+    softmax = planned.generation == 1
     if effort.engine == "torch":
-        return unet(tensors, net, threads=threads)
+        return unet(tensors, net, softmax=softmax, threads=threads)
     return openvino_unet(
-        tensors, net, patch=planned.patch, precision=effort.precision, threads=threads
+        tensors,
+        net,
+        patch=planned.patch,
+        precision=effort.precision,
+        softmax=softmax,
+        threads=threads,
     )
 
 
@@ -227,12 +244,12 @@ def meaning_of(folder: Path) -> Meaning:
 
 def _planned(plans: dict[str, Any]) -> Planned:
     own = plans["deid_node"]
-    if (own["format"], own["generation"]) != (FORMAT, 1):
+    if own["format"] != FORMAT or own["generation"] not in GENERATIONS:
         raise ValueError
     configuration = plans["configurations"][CONFIGURATION]
     export = configuration["resampling_fn_probabilities_kwargs"]
     return Planned(
-        generation=1,
+        generation=own["generation"],
         spacing_mm=tuple(configuration["spacing"]),
         patch=tuple(configuration["patch_size"]),
         transpose_forward=tuple(plans["transpose_forward"]),

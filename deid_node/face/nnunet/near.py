@@ -186,7 +186,7 @@ def labels_near(
         Interpolated linearly; along a thick axis, the nearest.
     """
     turned = probabilities.transpose((0, *(a + 1 for a in planned.transpose_backward)))
-    thick = thick_axis(prepared.spacing_mm, planned.spacing_mm, force=planned.separate_z)
+    thick = _thick_axis(prepared, planned)
     target = tuple(_span(near, axis, crop) for axis, crop in enumerate(prepared.box))
     lines = []
     for axis, (place, crop) in enumerate(zip(target, prepared.box, strict=True)):
@@ -200,6 +200,16 @@ def labels_near(
     out[target] = values[resampled.argmax(0)]
     out[~near] = 0
     return out
+
+
+def _thick_axis(prepared: Prepared, planned: Planned) -> int | None:
+    """Find the axis of the image along which each generation takes the nearest answer."""
+    own, force = planned.spacing_mm, planned.separate_z
+    if planned.generation == 1:
+        return thick_axis(prepared.spacing_mm, own, force=force)
+    order = planned.transpose_forward
+    axis = thick_axis(own, tuple(prepared.spacing_mm[a] for a in order), force=force)
+    return None if axis is None else order[axis]
 
 
 def _span(near: NDArray[np.bool_], axis: int, crop: slice) -> slice:

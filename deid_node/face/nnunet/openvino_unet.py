@@ -27,6 +27,7 @@ def openvino_unet(
     *,
     patch: tuple[int, ...],
     precision: str,
+    softmax: bool,
     threads: int = 0,
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Make a network ready for windows of one size.
@@ -41,13 +42,15 @@ def openvino_unet(
         Size of a window.
     precision
         "f32", or "bf16": twice as fast where the processor knows it, and a hint elsewhere.
+    softmax
+        Whether probabilities are given, or logits.
     threads
         CPU threads; 0 leaves the choice to the engine.
 
     Returns
     -------
     callable
-        From (i, j, k) values to (c, i, j, k) probabilities of its finest output, both float32.
+        From (i, j, k) values to the (c, i, j, k) answer of its finest output, both float32.
 
     Raises
     ------
@@ -62,16 +65,16 @@ def openvino_unet(
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:
-        graph = _Graph(engine, tensors, net).whole(patch)
+        graph = _Graph(engine, tensors, net).whole(patch, softmax=softmax)
         compiled = engine.Core().compile_model(graph, "CPU", settings)
     except Exception:  # noqa: BLE001 - the engine raises bare RuntimeError, and its text may name anything
         raise WeightsUnusable("OpenVINO cannot run the network of the imported model") from None
 
-    def probabilities(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(values: NDArray[np.float32]) -> NDArray[np.float32]:
         out: NDArray[np.float32] = np.array(compiled(values[None, None])[0][0], np.float32)
         return out
 
-    return probabilities
+    return answer
 
 
 class _Graph:
@@ -90,8 +93,8 @@ class _Graph:
         self._slope = self._op.constant(np.array([_SLOPE], np.float32))
         self._axes = self._op.constant(np.array(_SPATIAL, np.int64))
 
-    def whole(self, patch: tuple[int, ...]) -> Any:  # noqa: ANN401 - as above
-        """Give the model, from values to probabilities."""
+    def whole(self, patch: tuple[int, ...], *, softmax: bool) -> Any:  # noqa: ANN401 - as above
+        """Give the model, from values to its answer."""
         net, op = self._net, self._op
         values = op.parameter([1, net.channels, *patch], np.float32)
         x, skips = values, []
@@ -106,7 +109,8 @@ class _Graph:
                 x = self._block(x, f"decoder.stages.{s}.convs.{c}", (1, 1, 1))
         head = f"decoder.seg_layers.{last}"
         logits = self._convolved(x, head, (1, 1, 1))
-        return self._engine.Model([op.softmax(logits, 1)], [values])
+        answer = op.softmax(logits, 1) if softmax else logits
+        return self._engine.Model([answer], [values])
 
     def _block(self, x: Any, name: str, stride: tuple[int, ...]) -> Any:  # noqa: ANN401 - as above
         op = self._op

@@ -55,7 +55,7 @@ def predict_windows(
     lacking = [max(0, p - n) for p, n in zip(patch, values.shape, strict=True)]
     padded = np.pad(values, [(n // 2, n - n // 2) for n in lacking])
     chosen = lattice(values.shape, patch) if corners is None else corners
-    weight = _weight(patch) if len(chosen) > 1 else None
+    weight = window_weight(patch).astype(np.float32) if len(chosen) > 1 else None
     total: NDArray[np.float32] | None = None
     seen = np.zeros(padded.shape, np.float32)
     for corner in chosen:
@@ -100,9 +100,10 @@ def _starts(patch: int, size: int) -> list[int]:
     return [int(np.round(step * number)) for number in range(count)]
 
 
-def _weight(patch: tuple[int, ...]) -> NDArray[np.float32]:
+def window_weight(patch: tuple[int, ...]) -> NDArray[np.float64]:
+    """Weigh the voxels of a window: 1 at its centre, less towards its edges."""
     point = np.zeros(patch)
     point[tuple(n // 2 for n in patch)] = 1
     smooth = ndimage.gaussian_filter(point, [n * SIGMA for n in patch], mode="constant")
-    weight: NDArray[np.float32] = (smooth / smooth.max()).astype(np.float32)
+    weight: NDArray[np.float64] = smooth / smooth.max()
     return weight
