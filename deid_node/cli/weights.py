@@ -187,6 +187,41 @@ def remove(name: NameArgument, folder: FolderOption = None, *, json: JsonOption 
 
 
 @app.command()
+def bench(
+    name: NameArgument,
+    accuracy: Annotated[
+        str, typer.Option(help="How much work it puts into the head: exact, balanced or fast.")
+    ] = "fast",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, help="Time that it may take.")] = 21600,
+    voxels: Annotated[int, typer.Option(min=16, max=512, help="Edge of the drawn head.")] = 256,
+    folder: FolderOption = None,
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Measure what an imported model costs on this machine, on a drawn head.
+
+    Example: deid-node weights bench paper --accuracy fast
+    """
+    from dataclasses import asdict
+
+    from deid_node.face.nnunet.effort import EFFORTS
+    from deid_node.node.model_bench import measure
+
+    if accuracy not in EFFORTS:
+        raise typer.BadParameter("exact, balanced or fast", param_hint="--accuracy")
+    cost = measure(
+        _place(name, folder), accuracy=accuracy, threads=threads, seconds=seconds, edge=voxels
+    )
+    if json:
+        say_json({"name": name, "accuracy": accuracy, **asdict(cost)})
+        return
+    shape = " x ".join(str(n) for n in cost.voxels)
+    say(f"{name}, {accuracy}, a head of {shape} voxels: {cost.cpu_seconds} CPU-seconds,")
+    say(f"{cost.seconds} s in all, {cost.peak_mib} MiB at most; loading is in all of them")
+
+
+@app.command()
 def export(
     name: NameArgument,
     nnunetv2: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -235,3 +236,16 @@ print("too early", flush=True)
     node.wait()
     node.stdout.close()
     assert gone(pid)
+
+
+def test_bench_tells_what_a_head_costs(imported: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("bench", "m", "--folder", imported.parent, "--voxels", 24, "--threads", 1)
+
+    assert run("weights", *arguments, "--json") == 0
+
+    told = json.loads(capfd.readouterr().out)
+    assert told["accuracy"] == "fast"
+    assert told["voxels"] == [24, 24, 16]
+    assert told["cpu_seconds"] > 0
+    assert told["peak_mib"] > 10
+    assert run("weights", *arguments, "--accuracy", "sloppy") == 64
