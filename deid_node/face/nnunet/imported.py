@@ -116,7 +116,8 @@ class ImportedModel:
         """
         first = self.planned.generation == 1
         make = prepare if first else prepare_second
-        prepared = make(image, spacing_mm, self.planned)
+        quick = self.effort.engine != "torch"
+        prepared = make(image, spacing_mm, self.planned, quick=quick)
         if self.effort.windows != "all" and near is not None:
             labels = self._near(prepared, near)
         elif first:

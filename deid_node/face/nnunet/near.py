@@ -7,8 +7,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
+from deid_node.face.nnunet.lines import apply_lines, linear_line, nearest
 from deid_node.face.nnunet.resample import thick_axis
 from deid_node.face.nnunet.tiles import SIGMA, lattice
 
@@ -193,8 +193,8 @@ def labels_near(
         n = turned.shape[axis + 1]
         at = np.arange(place.start, place.stop) - crop.start
         source = np.clip((at + 0.5) * n / (crop.stop - crop.start) - 0.5, 0, n - 1)
-        lines.append(_line(np.rint(source) if axis == thick else source, n))
-    resampled = np.stack([_apply(lines, each) for each in turned])
+        lines.append(linear_line(nearest(source) if axis == thick else source, n))
+    resampled = np.stack([apply_lines(lines, each) for each in turned])
     values = np.array([0, *planned.labels], np.uint8)
     out = np.zeros(prepared.shape, np.uint8)
     out[target] = values[resampled.argmax(0)]
@@ -217,22 +217,3 @@ def _span(near: NDArray[np.bool_], axis: int, crop: slice) -> slice:
     others = tuple(a for a in range(3) if a != axis)
     where = np.flatnonzero(near.any(axis=others))
     return slice(max(int(where[0]), crop.start), min(int(where[-1]) + 1, crop.stop))
-
-
-def _line(at: NDArray[np.float64], length: int) -> sparse.csr_array:
-    """Make the matrix that interpolates linearly at some places of an axis."""
-    below = np.clip(np.floor(at).astype(int), 0, max(length - 2, 0))
-    part = np.clip(at - below, 0, 1).astype(np.float32)
-    rows = np.concatenate([np.arange(len(at))] * 2)
-    columns = np.concatenate([below, np.minimum(below + 1, length - 1)])
-    weights = np.concatenate([1 - part, part])
-    return sparse.csr_array((weights, (rows, columns)), shape=(len(at), length))
-
-
-def _apply(lines: list[sparse.csr_array], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Apply one matrix along each axis."""
-    for axis, line in enumerate(lines):
-        first = np.moveaxis(values, axis, 0)
-        flat = line @ np.ascontiguousarray(first).reshape(len(first), -1)
-        values = np.moveaxis(flat.reshape(-1, *first.shape[1:]), 0, axis)
-    return values

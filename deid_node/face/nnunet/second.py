@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from deid_node.errors import ImplausibleFaceMask
+from deid_node.face.nnunet.lines import resample_quickly
 from deid_node.face.nnunet.prepare import Prepared
 from deid_node.face.nnunet.resample import resample, thick_axis
 from deid_node.face.nnunet.tiles import lattice, window_weight
@@ -29,7 +30,11 @@ _SCALE: Final = 10
 
 
 def prepare_second(
-    image: NDArray[np.float32], spacing_mm: tuple[float, ...], planned: Planned
+    image: NDArray[np.float32],
+    spacing_mm: tuple[float, ...],
+    planned: Planned,
+    *,
+    quick: bool = False,
 ) -> Prepared:
     """Make a network's input of an image: crop, normalise, resample.
 
@@ -41,6 +46,8 @@ def prepare_second(
         Distance of voxels along these axes.
     planned
         What the model was trained on.
+    quick
+        Whether values may be resampled nearly, and not exactly, as nnunetv2 does.
 
     Raises
     ------
@@ -69,8 +76,12 @@ def prepare_second(
         for own, target, n in zip(spacing, planned.spacing_mm, values.shape, strict=True)
     )
     axis = thick_axis(spacing, planned.spacing_mm)
+    if quick:
+        values = resample_quickly(values, shape, axis=axis)
+    else:
+        values = resample(values, shape, axis=axis, order=3)
     return Prepared(
-        values=resample(values, shape, axis=axis, order=3),
+        values=values,
         shape=image.shape,
         spacing_mm=spacing_mm,
         box=box,
