@@ -169,15 +169,17 @@ def test_a_box_of_zeros_has_no_face_and_needs_no_window() -> None:
     assert calls == []
 
 
-def test_the_largest_piece_is_kept_near_the_face_too() -> None:
+def test_which_piece_is_the_largest_is_not_told_from_a_part_of_the_image() -> None:
     image = head((40, 44, 38))
-    one = replace(
-        model(PLANNED, []), postprocessing=Postprocessing(classes=((1, 2),), least_mm3=None)
-    )
+    plain = model(PLANNED, [])
+    cleaned = replace(plain, postprocessing=Postprocessing(classes=((1,),), least_mm3=None))
 
-    labels = one.segment(image, (1.0, 1.0, 1.0), near(image.shape))
+    labels = [one.segment(image, (1.0, 1.0, 1.0), near(image.shape)) for one in (plain, cleaned)]
+    whole = cleaned.segment(image, (1.0, 1.0, 1.0))
 
-    assert ndimage.label(labels > 0)[1] == 1
+    np.testing.assert_array_equal(labels[0], labels[1])
+    assert ndimage.label(labels[0] == 1)[1] > 1
+    assert ndimage.label(whole == 1)[1] == 1
 
 
 def test_only_the_exact_effort_takes_the_engine_and_all_that_nnunet_takes() -> None:

@@ -119,8 +119,9 @@ class ImportedModel:
         quick = self.effort.engine != "torch"
         prepared = make(image, spacing_mm, self.planned, quick=quick)
         if self.effort.windows != "all" and near is not None:
-            labels = self._near(prepared, near)
-        elif first:
+            # which piece is the largest cannot be told from a part of the image: all of them stay
+            return self._near(prepared, near)
+        if first:
             labels = labels_of(self._mean(prepared), prepared, self.planned)
         else:
             axes, patch = self._axes(), self.planned.patch
