@@ -19,10 +19,11 @@ def check(config: ConfigOption = None) -> None:
     Example: deid-node config check --config deid-node.toml
     """
     from deid_node.config.load import recipe_from
+    from deid_node.node.inference import inference_apart
     from deid_node.node.patients import with_patients_named
 
     settings = settings_from(config)
-    recipe = with_patients_named(recipe_from(settings))
+    recipe = with_patients_named(recipe_from(settings, segmenter=inference_apart))
     say(f"settings are valid; recipe {recipe.digest[:16]}")
 
 

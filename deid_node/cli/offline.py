@@ -23,6 +23,7 @@ from deid_node.errors import (
     OutputUnwritable,
 )
 from deid_node.node.evidence import keep_picture
+from deid_node.node.inference import inference_apart
 from deid_node.node.input_folder import files_below
 from deid_node.node.outgoing import from_encoded
 from deid_node.node.patients import with_patients_named
@@ -152,7 +153,7 @@ class Offline:
         verb: str,
         also: Callable[[DeidentifiedSeries], object] | None = None,
     ) -> None:
-        self._recipe = with_patients_named(recipe_from(settings))
+        self._recipe = with_patients_named(recipe_from(settings, segmenter=inference_apart))
         self._verb = verb
         self._records = records_of(settings, self._recipe)
         self._private = settings.spool.folder

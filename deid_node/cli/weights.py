@@ -9,7 +9,7 @@ import typer
 
 from deid_node.cli.options import ConfigOption, JsonOption, settings_from
 from deid_node.cli.output import complain, progress, say, say_json, say_table
-from deid_node.errors import WeightsUnusable
+from deid_node.errors import ModelUnknown
 
 if TYPE_CHECKING:
     from deid_node.node.model_store import Licence
@@ -115,6 +115,20 @@ def import_(
             show_default=False,
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="What its labels mean, like 'face=1,2 ears=3'. Default: each is face and ears.",
+            show_default=False,
+        ),
+    ] = None,
+    orientation: Annotated[
+        str | None,
+        typer.Option(
+            help="Array order of its training images: dcm2niix, slices, or letters such as LAS.",
+            show_default=False,
+        ),
+    ] = None,
     folder: FolderOption = None,
     *,
     accept_licence: Annotated[
@@ -126,13 +140,21 @@ def import_(
 
     Example: deid-node weights import paper-model.zip --name paper --accept-licence
     """
-    from deid_node.node.model_store import find_licence, import_model, is_name
+    from deid_node.face.array_order import is_orientation
+    from deid_node.node.model_store import Told, find_licence, import_model, is_name
 
     if not is_name(name):
         raise typer.BadParameter(
             "a model's name has 1 to 40 of a-z, 0-9, '.', '_', '-', and is not 'default'",
             param_hint="--name",
         )
+    if orientation is not None and not is_orientation(orientation):
+        raise typer.BadParameter(
+            "dcm2niix, slices, or three letters, one of each of RL, AP and SI",
+            param_hint="--orientation",
+        )
+    face, ears = _labels(labels)
+    told = Told(like=like, face=face, ears=ears, orientation=orientation)
     terms = find_licence(path, licence)
     _show_terms(terms)
     if not accept_licence:
@@ -141,7 +163,7 @@ def import_(
             next_step="read them, ask its authors where they are missing, and add --accept-licence",
         )
         raise typer.Exit(USAGE)
-    card = import_model(path, name=name, folder=_models(folder), licence=terms, like=like)
+    card = import_model(path, name=name, folder=_models(folder), licence=terms, told=told)
     if json:
         say_json({"folder": str(_models(folder) / name), "card": card})
         return
@@ -164,6 +186,88 @@ def remove(name: NameArgument, folder: FolderOption = None, *, json: JsonOption 
         say(f"removed {name}")
 
 
+@app.command()
+def bench(
+    name: NameArgument,
+    accuracy: Annotated[
+        str, typer.Option(help="How much work it puts into the head: exact, balanced or fast.")
+    ] = "fast",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, help="Time that it may take.")] = 21600,
+    voxels: Annotated[int, typer.Option(min=16, max=512, help="Edge of the drawn head.")] = 256,
+    folder: FolderOption = None,
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Measure what an imported model costs on this machine, on a drawn head.
+
+    Example: deid-node weights bench paper --accuracy fast
+    """
+    from dataclasses import asdict
+
+    from deid_node.face.nnunet.effort import EFFORTS
+    from deid_node.node.model_bench import measure
+
+    if accuracy not in EFFORTS:
+        raise typer.BadParameter("exact, balanced or fast", param_hint="--accuracy")
+    cost = measure(
+        _place(name, folder), accuracy=accuracy, threads=threads, seconds=seconds, edge=voxels
+    )
+    if json:
+        say_json({"name": name, "accuracy": accuracy, **asdict(cost)})
+        return
+    shape = " x ".join(str(n) for n in cost.voxels)
+    say(f"{name}, {accuracy}, a head of {shape} voxels: {cost.cpu_seconds} CPU-seconds,")
+    say(f"{cost.seconds} s in all, {cost.peak_mib} MiB at most; loading is in all of them")
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    nnunetv2: Annotated[
+        Path, typer.Option("--nnunetv2", help="Folder to be made.", metavar="FOLDER")
+    ],
+    folder: FolderOption = None,
+    *,
+    json: JsonOption = False,
+) -> None:
+    """Write an imported model as the folder that nnunetv2's own predictor loads.
+
+    Example: deid-node weights export paper --nnunetv2 ./paper-v2
+    """
+    from deid_node.face.weights import card_of
+    from deid_node.node.model_export import export_nnunetv2
+
+    place = _place(name, folder)
+    folds = export_nnunetv2(place, nnunetv2)
+    if card_of(place)["origin"] != "nnunetv2":
+        progress.print(
+            "nnunetv2 makes another mask of these weights than nnU-Net v1 did: see docs/paper-model.md",
+            markup=False,
+            soft_wrap=True,
+        )
+    if json:
+        say_json({"folder": str(nnunetv2), "folds": folds})
+    else:
+        say(f"wrote {len(folds)} folds to {nnunetv2}")
+
+
+def _labels(said: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read what labels mean, like ``face=1,2 ears=3``."""
+    import re
+
+    if said is None:
+        return (), ()
+    if not re.fullmatch(r"(?:(?:^| )(?:face|ears)=\d{1,3}(?:,\d{1,3})*){1,2}", said):
+        raise typer.BadParameter("like 'face=1,2 ears=3'", param_hint="--labels")
+    parts = dict(part.split("=") for part in said.split(" "))
+    face, ears = (
+        tuple(int(n) for n in parts[key].split(",")) if key in parts else ()
+        for key in ("face", "ears")
+    )
+    return face, ears
+
+
 def _models(folder: Path | None) -> Path:
     from deid_node.config.models import models_folder
 
@@ -178,7 +282,7 @@ def _place(name: str, folder: Path | None) -> Path:
     if name == DEFAULT:
         return default_weights()
     if not is_name(name) or not (_models(folder) / name).is_dir():
-        raise WeightsUnusable(f"no imported model is called {name}, see `deid-node weights list`")
+        raise ModelUnknown(name=name)
     return _models(folder) / name
 
 

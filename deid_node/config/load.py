@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from deid_node.config.models import models_folder
 from deid_node.config.schema import Settings
-from deid_node.errors import KeyUnusable, SettingsInvalid
+from deid_node.errors import KeyUnusable, ModelUnknown, SettingsInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from deid_node.config.schema import Face
+    from deid_node.face.model import FaceModel
+    from deid_node.face.paired import Segmenter
     from deid_node.pipeline.recipe import Recipe
 
 ENVIRONMENT_PREFIX: Final = "DEID_NODE__"
+DEFAULT_MODEL: Final = "default"
 KEY_BYTES: Final = 32
 """Least length of the secret key: as long as the digest of HMAC-SHA-256."""
 
@@ -104,8 +109,17 @@ def create_key(path: Path) -> None:
         os.fsync(fd)
 
 
-def recipe_from(settings: Settings) -> Recipe:
+def recipe_from(
+    settings: Settings, *, segmenter: Callable[[Path, Face], Segmenter] | None = None
+) -> Recipe:
     """Gather what de-identification needs: profile, key, model and face policy.
+
+    Parameters
+    ----------
+    settings
+        Of the whole node.
+    segmenter
+        Makes what runs an imported model, from its folder; by default it runs in this process.
 
     Raises
     ------
@@ -116,7 +130,6 @@ def recipe_from(settings: Settings) -> Recipe:
     from deid_node.config.profile_file import load_profile  # noqa: PLC0415 - see above
     from deid_node.face.fill import Fill  # noqa: PLC0415 - see above
     from deid_node.face.mask import MaskPolicy  # noqa: PLC0415 - see above
-    from deid_node.face.openvino_model import load_model  # noqa: PLC0415 - see above
     from deid_node.headers.pseudonyms import Pseudonyms  # noqa: PLC0415 - see above
     from deid_node.pipeline.recipe import Recipe  # noqa: PLC0415 - see above
 
@@ -128,7 +141,7 @@ def recipe_from(settings: Settings) -> Recipe:
     return Recipe(
         profile=load_profile(settings.profile),
         pseudonyms=Pseudonyms(read_key(settings.pseudonym_key)),
-        model=load_model(model_folder(settings), threads=face.threads),
+        model=_face_model(settings, segmenter or _in_this_process),
         mask=MaskPolicy(
             margin_mm=face.margin_mm,
             brain_guard_mm=face.brain_guard_mm,
@@ -140,11 +153,49 @@ def recipe_from(settings: Settings) -> Recipe:
 
 
 def model_folder(settings: Settings) -> Path:
-    """Name the folder of the face model that the settings choose."""
+    """Name the folder of the face model that the settings choose.
+
+    Raises
+    ------
+    ModelUnknown
+        If no model of that name was imported.
+    """
     from deid_node.face.weights import default_weights  # noqa: PLC0415 - as in `recipe_from`
 
     chosen = settings.face.model
-    return default_weights() if chosen == "default" else Path(chosen)
+    if chosen == DEFAULT_MODEL:
+        return default_weights()
+    if "/" in chosen:
+        return Path(chosen)
+    folder = models_folder() / chosen
+    if not folder.is_dir():
+        raise ModelUnknown(name=chosen)
+    return folder
+
+
+def _face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter]) -> FaceModel:
+    """Load the default model, or pair it with an imported one."""
+    from deid_node.face.nnunet.imported import is_imported, meaning_of  # noqa: PLC0415 - see above
+    from deid_node.face.openvino_model import load_model  # noqa: PLC0415 - see above
+    from deid_node.face.paired import PairedModel  # noqa: PLC0415 - see above
+    from deid_node.face.weights import default_weights  # noqa: PLC0415 - see above
+
+    folder, face = model_folder(settings), settings.face
+    if not is_imported(folder):
+        return load_model(folder, threads=face.threads)
+    return PairedModel(
+        first=load_model(default_weights(), threads=face.threads),
+        second=segmenter(folder, face),
+        meaning=meaning_of(folder),
+        accuracy=face.accuracy,
+    )
+
+
+def _in_this_process(folder: Path, face: Face) -> Segmenter:
+    from deid_node.face.nnunet.effort import EFFORTS  # noqa: PLC0415 - as in `recipe_from`
+    from deid_node.face.nnunet.imported import load_imported  # noqa: PLC0415 - as in `recipe_from`
+
+    return load_imported(folder, EFFORTS[face.accuracy], threads=face.threads)
 
 
 def _overrule(raw: dict[str, Any], environment: Mapping[str, str]) -> None:

@@ -90,9 +90,19 @@ class Face(Section):
     """Face removal."""
 
     model: NameOrPath = Field(
-        "default", description='"default", or the folder of another verified model.'
+        "default",
+        description='"default"; or an imported model, by NAME or folder, that looks beside it.',
     )
-    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 takes all.")
+    accuracy: Literal["exact", "balanced", "fast"] = Field(
+        "balanced", description="How much work an imported model puts into one head."
+    )
+    seconds: float = Field(
+        21600, gt=0, description="Time an imported model may take for one series, in seconds."
+    )
+    memory_gib: float = Field(
+        8, ge=1, description="Memory an imported model may take for one series, in GiB."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads for a model; 0 takes all.")
     margin_mm: float = Field(2.5, ge=0, le=20, description="Grow the mask by this, in mm.")
     brain_guard_mm: float = Field(
         5, ge=1, le=20, description="Keep the face's mask this far from an adult's brain, in mm."

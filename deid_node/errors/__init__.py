@@ -6,6 +6,8 @@
     - ForeignProfileUnreadable  stop   exit 78
     - KeyUnusable            stop      exit 78
   + WeightsUnusable          stop      exit 69
+    - ModelUnknown           stop      exit 69
+    - ModelNotExportable     stop      exit 69
   + ForeignModelRefused      stop      exit 65
   + InstanceRefused          refuse    exit 65
     - NotDicom               refuse    exit 65    C-STORE 0xC000
@@ -24,6 +26,8 @@
     - BurnedInAnnotation     hold      exit 65
     - RegionNotCleaned       hold      exit 65
     - ImplausibleFaceMask    hold      exit 65
+    - ModelsDisagree         hold      exit 65
+    - ModelStopped           hold      exit 65
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
     - PatientNotInTable      hold      exit 65
@@ -79,6 +83,8 @@ from deid_node.errors.series import (
     LateInstances,
     MissingAttribute,
     MixedSeries,
+    ModelsDisagree,
+    ModelStopped,
     PatientNotInTable,
     PixelsNotRestored,
     PixelsUnusable,
@@ -92,6 +98,8 @@ from deid_node.errors.setup import (
     ForeignModelRefused,
     ForeignProfileUnreadable,
     KeyUnusable,
+    ModelNotExportable,
+    ModelUnknown,
     ProfileInvalid,
     SettingsInvalid,
     WeightsUnusable,
@@ -116,6 +124,10 @@ __all__ = [
     "LateInstances",
     "MissingAttribute",
     "MixedSeries",
+    "ModelNotExportable",
+    "ModelStopped",
+    "ModelUnknown",
+    "ModelsDisagree",
     "NoCommonSyntax",
     "NoSuchSeries",
     "NotCommitted",

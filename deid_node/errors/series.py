@@ -159,6 +159,42 @@ class ImplausibleFaceMask(SeriesHeld):
         super().__init__(f"the face mask is implausible: {why}")
 
 
+class ModelsDisagree(SeriesHeld):
+    """Of two models that looked for the face, one did not find what the other one did."""
+
+    next_step = "look at the series on the trusted side; one of the two models is wrong about it"
+
+    def __init__(self, *, model: str, why: str) -> None:
+        """Say what differs.
+
+        Parameters
+        ----------
+        model
+            Name of the imported model.
+        why
+            A fixed phrase with measured figures and units.
+        """
+        super().__init__(f"model {model} and the default model disagree: {why}")
+
+
+class ModelStopped(SeriesHeld):
+    """The process of an imported model gave no answer for the series."""
+
+    next_step = "give [face] more seconds or memory_gib, or release the series to try it again"
+
+    def __init__(self, *, model: str, why: str) -> None:
+        """Say how it ended.
+
+        Parameters
+        ----------
+        model
+            Name of the imported model.
+        why
+            A fixed phrase with figures and units.
+        """
+        super().__init__(f"model {model} gave no answer: {why}")
+
+
 class PixelsNotRestored(SeriesHeld):
     """A voxel outside the mask changed on the way back into the instances."""
 

@@ -34,7 +34,22 @@ class WeightsUnusable(DeidNodeError):
     """The face model's files are missing, damaged or not what their card says."""
 
     exit_code = 69
-    next_step = "reinstall the weights, or name another model folder in [face] model"
+    next_step = "reinstall the weights, or name another model in [face] model"
+
+
+class ModelUnknown(WeightsUnusable):
+    """No model of this name is at hand."""
+
+    next_step = "look up its name with `deid-node weights list`, or bring it with `weights import`"
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(f"no imported model is called {name}")
+
+
+class ModelNotExportable(WeightsUnusable):
+    """An imported model has no counterpart in the form that is asked for."""
+
+    next_step = "use the model here: `deid-node weights show NAME` tells what it is"
 
 
 class ForeignModelRefused(DeidNodeError):

@@ -30,6 +30,25 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """What a second model finds, voxel by voxel of the volume.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    face : (slices, rows, columns) ndarray of bool
+        What it calls face.
+    ears : (slices, rows, columns) ndarray of bool or None
+        What it calls ears, which may be the same; None where it does not look for ears.
+    """
+
+    name: str
+    face: NDArray[np.bool_]
+    ears: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FaceEstimate:
     """Class probabilities on the model's own grid.
 
@@ -50,6 +69,8 @@ class FaceEstimate:
     seen : Shrunk or None
         The volume as the model read it, if it did so by `shrink`; whoever has the estimate
         need not smooth the volume again.
+    found : Found or None
+        What a second model says; None where there is none.
     """
 
     face: NDArray[np.float32]
@@ -60,6 +81,7 @@ class FaceEstimate:
     frame: HeadFrame | None
     settled: bool
     seen: Shrunk | None = None
+    found: Found | None = None
 
 
 class FaceModel(Protocol):

@@ -168,7 +168,7 @@ def _read_view(own: dict[str, Any]) -> View:
 
 
 def _compile(path: Path, *, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    openvino = _import_engine()
+    openvino = import_engine()
     # f32, not bf16: bf16 saves 0.1 CPU-s a head, but its mask differs (by up to 0.1 % of its
     # voxels), and from one kind of processor to the next
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -185,7 +185,7 @@ def _compile(path: Path, *, threads: int) -> Callable[[NDArray[np.float32]], NDA
     return logits
 
 
-def _import_engine() -> Any:  # noqa: ANN401 - OpenVINO has no types
+def import_engine() -> Any:  # noqa: ANN401 - OpenVINO has no types
     """Import OpenVINO without its converter, which is what imports the telemetry package."""
     converter = "openvino.tools.ovc"
     if "openvino" in sys.modules:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from deid_node import __version__
-from deid_node.errors import ForeignModelRefused, OutputUnwritable, WeightsUnusable
+from deid_node.errors import ForeignModelRefused, ModelUnknown, OutputUnwritable
 from deid_node.face.nnunet.read import read_model
 from deid_node.face.nnunet.safetensors import encode
 from deid_node.face.weights import CARD
@@ -35,6 +35,26 @@ LICENCE: Final = "LICENCE"
 CHUNK: Final = 1 << 20
 
 _LICENCE_NAME: Final = re.compile(r"(?:.*/)?(?:licen[cs]e|copying)(?:\.txt|\.md)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What no file of a model says, and whoever imports it must.
+
+    Parameters
+    ----------
+    like
+        A known trainer, if somebody vouches that the model's own answers like that one.
+    face, ears
+        Which labels are faces and which are ears; empty: all labels are both.
+    orientation
+        Array order of the training images; None takes what such models mostly have.
+    """
+
+    like: str | None = None
+    face: tuple[int, ...] = ()
+    ears: tuple[int, ...] = ()
+    orientation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +108,7 @@ def find_licence(path: Path, given: Path | None = None) -> Licence:
 
 
 def import_model(
-    path: Path, *, name: str, folder: Path, licence: Licence, like: str | None = None
+    path: Path, *, name: str, folder: Path, licence: Licence, told: Told | None = None
 ) -> dict[str, Any]:
     """Read a stranger's model and keep it in the node's own form.
 
@@ -102,8 +122,8 @@ def import_model(
         Where imported models are kept.
     licence
         The terms that somebody accepted.
-    like
-        A known trainer, if somebody vouches that the model's own answers like that one.
+    told
+        What the files do not say.
 
     Returns
     -------
@@ -119,8 +139,10 @@ def import_model(
     """
     if (folder / name).exists():
         raise OutputUnwritable(f"model {name} is there already: `deid-node weights remove {name}`")
+    told = told or Told()
     with model_files(path) as files:
-        model = read_model(files, like=like)
+        model = read_model(files, like=told.like)
+        removes = _removes(model, told)
         with _draft(folder, name) as draft:
             written = _write_files(draft, model, licence)
             card = {
@@ -129,6 +151,8 @@ def import_model(
                 "sha256": written,
                 "licence": {"file": licence.file, "accepted": True},
                 **model.facts,
+                "orientation": told.orientation or model.facts["orientation"],
+                "removes": removes,
                 "input": _input(model),
                 "source": {"path": path.name, "sha256": _digests(files, model)},
                 "imported": {
@@ -146,13 +170,13 @@ def remove_model(name: str, folder: Path) -> None:
 
     Raises
     ------
-    WeightsUnusable
+    ModelUnknown
         If there is no such model.
     OutputUnwritable
         If it cannot be deleted.
     """
     if not is_name(name) or not (folder / name).is_dir():
-        raise WeightsUnusable(f"no imported model is called {name}, see `deid-node weights list`")
+        raise ModelUnknown(name=name)
     try:
         doomed = Path(tempfile.mkdtemp(dir=folder, prefix=f".{name}-", suffix=DRAFT_SUFFIX))
         (folder / name).replace(doomed)
@@ -201,6 +225,19 @@ def _write_files(draft: Path, model: ForeignModel, licence: Licence) -> dict[str
         with path.open("rb") as file:
             digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
+
+
+def _removes(model: ForeignModel, told: Told) -> dict[str, list[int]]:
+    """Say which labels are removed as face and as ears."""
+    known = [int(label) for label in model.plans["deid_node"]["labels"]]
+    named = [*told.face, *told.ears]
+    if not named:
+        return {"face": known, "ears": known}
+    if not told.face or not set(named) <= set(known):
+        raise ForeignModelRefused(
+            f"its labels are {', '.join(map(str, known))}: name those of the face among them"
+        )
+    return {"face": sorted(told.face), "ears": sorted(told.ears)}
 
 
 def _input(model: ForeignModel) -> dict[str, Any]:

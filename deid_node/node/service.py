@@ -18,6 +18,7 @@ from deid_node.log import event
 from deid_node.node.assembly import Assembly
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import keep_picture
+from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.patients import with_patients_named
@@ -71,7 +72,9 @@ class Service:
     def __init__(self, settings: Settings, recipe: Recipe | None = None) -> None:
         if not settings.destinations:
             raise SettingsInvalid("no destination: name at least one in [[destinations]]")
-        self._recipe = recipe or with_patients_named(recipe_from(settings))
+        self._recipe = recipe or with_patients_named(
+            recipe_from(settings, segmenter=inference_apart)
+        )
         self._settings = settings
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []

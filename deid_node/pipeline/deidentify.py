@@ -11,7 +11,7 @@ from deid_node.dicom.part10 import encode
 from deid_node.dicom.pixels import pixel_words
 from deid_node.dicom.volume import stack
 from deid_node.face.fill import fill
-from deid_node.face.mask import shape_mask
+from deid_node.face.joint import face_mask
 from deid_node.face.plausibility import judge
 from deid_node.headers.level_scrub import kept_keywords
 from deid_node.pipeline.closing import refuse_changed_voxels, refuse_residue
@@ -142,7 +142,7 @@ def _face_mask(volume: Volume, recipe: Recipe, begin: Callable[[str], None]) -> 
     estimate = recipe.model.estimate(volume)
 
     begin("mask")
-    mask = shape_mask(estimate, volume, recipe.mask)
+    mask = face_mask(estimate, volume, recipe.mask)
     judge(mask, estimate, volume, ears=recipe.mask.ears)
     return mask
 

@@ -285,4 +285,4 @@ def test_an_engine_at_hand_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     stand_in = object()
     monkeypatch.setitem(sys.modules, "openvino", stand_in)
 
-    assert openvino_model._import_engine() is stand_in
+    assert openvino_model.import_engine() is stand_in

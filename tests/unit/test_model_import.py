@@ -162,7 +162,7 @@ def test_plans_and_card_say_what_the_trainer_was_given(tmp_path: Path) -> None:
     assert card["trainer"] == "nnUNetTrainerV2"
     assert card["input"]["labels"] == [1]
     assert card["input"]["mirror_axes"] == [0, 1, 2]
-    assert "dcm2niix" in card["array_order"]
+    assert card["orientation"] == "dcm2niix"
 
 
 def test_nothing_of_the_training_cases_is_kept(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from deid_node.errors import ImplausibleFaceMask, WeightsUnusable
-from deid_node.face.model import ModelCard
-from deid_node.face.nnunet.exact import ExactModel, load_exact
+from deid_node.face.nnunet.effort import EXACT
+from deid_node.face.nnunet.imported import ImportedModel, load_imported
 from deid_node.face.nnunet.plans import Planned, Postprocessing
 from deid_node.face.nnunet.prepare import largest_pieces, prepare
 from deid_node.face.nnunet.tiles import predict_windows
@@ -39,7 +39,6 @@ SMALL = Planned(
     labels=(1,),
     mirror_axes=(),
 )
-CARD = ModelCard(name="m", version="1", sha256="0" * 64)
 
 
 @pytest.fixture(scope="session")
@@ -126,8 +125,8 @@ def test_no_voxel_of_the_answer_differs(
 ) -> None:
     case = case_of(answers, name)
     planned = planned_of(case)
-    model = ExactModel(
-        card=CARD,
+    model = ImportedModel(
+        effort=EXACT,
         planned=planned,
         postprocessing=postprocessing,
         folds=(ramp(planned.patch),),
@@ -147,8 +146,8 @@ def test_two_folds_are_averaged_before_the_decision(answers: dict[str, NDArray[A
         return -3 * network(values)
 
     image = case["image"].astype(np.float32)
-    model = ExactModel(
-        card=CARD,
+    model = ImportedModel(
+        effort=EXACT,
         planned=planned,
         postprocessing=None,
         folds=(network, opposed),
@@ -194,20 +193,14 @@ def test_an_imported_network_answers_to_the_last_bit_as_its_own_did(
     with np.load(MODELS / f"{name}.npz") as stored:
         logits, values = stored["logits"][0], stored["input"][0, 0]
 
-    probabilities = load_exact(tmp_path / "m").folds[0](values)
+    probabilities = load_imported(tmp_path / "m", EXACT).folds[0](values)
 
     expected = torch.from_numpy(logits).softmax(0).numpy()
     assert probabilities.tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("spoil", ["a folder that is none", "nnunetv2"])
-def test_what_is_no_model_of_v1_is_refused(tmp_path: Path, spoil: str) -> None:
-    if spoil == "nnunetv2":
-        source = MODELS / "v2.zip"
-        arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
-        assert run("weights", "import", source, *arguments) == 0
-    else:
-        shutil.copytree(MODELS, tmp_path / "m")
+def test_what_is_no_imported_model_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(MODELS, tmp_path / "m")
 
     with pytest.raises(WeightsUnusable):
-        load_exact(tmp_path / "m")
+        load_imported(tmp_path / "m", EXACT)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from deid_node.errors import ImplausibleFaceMask
+from deid_node.face.nnunet.lines import resample_quickly
 from deid_node.face.nnunet.resample import resample, resample_mask, thick_axis
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class Prepared:
 
 
 def prepare(
-    image: NDArray[np.float32], spacing_mm: tuple[float, ...], planned: Planned
+    image: NDArray[np.float32],
+    spacing_mm: tuple[float, ...],
+    planned: Planned,
+    *,
+    quick: bool = False,
 ) -> Prepared:
     """Make a network's input of an image.
 
@@ -52,6 +57,8 @@ def prepare(
         Distance of voxels along these axes.
     planned
         What the model was trained on.
+    quick
+        Whether values may be resampled nearly, and not exactly, as v1 does.
 
     Raises
     ------
@@ -64,16 +71,21 @@ def prepare(
     (box,) = ndimage.find_objects(inside.astype(int))
     order = planned.transpose_forward
     values = image[box].transpose(order)
-    mask = np.where(inside[box], 0, -1).transpose(order)
     spacing = tuple(spacing_mm[axis] for axis in order)
     values = np.where(np.isnan(values), np.float32(0), values)
     ratio = np.array(spacing) / np.array(planned.spacing_mm)
     shape = tuple(int(n) for n in np.round(ratio * np.array(values.shape)))
     axis = thick_axis(spacing, planned.spacing_mm)
-    values = resample(values, shape, axis=axis, order=3)
-    mask = resample_mask(mask, shape, axis=axis)
+    if quick:
+        values = resample_quickly(values, shape, axis=axis)
+    else:
+        values = resample(values, shape, axis=axis, order=3)
+    within = None
+    if planned.masked_norm:
+        mask = np.where(inside[box], 0, -1).transpose(order)
+        within = resample_mask(mask, shape, axis=axis) >= 0
     return Prepared(
-        values=_standardise(values, mask >= 0 if planned.masked_norm else None),
+        values=_standardise(values, within),
         shape=image.shape,
         spacing_mm=spacing_mm,
         box=box,

@@ -145,6 +145,8 @@ def _resize(values: NDArray[Any], shape: tuple[int, ...], order: int) -> NDArray
 
 def _resize_mask(mask: NDArray[Any], shape: tuple[int, ...], order: int) -> NDArray[Any]:
     out = np.zeros(shape, mask.dtype)
+    if not mask.any():
+        return out
     for label in np.unique(mask):
         out[_resize(mask == label, shape, order) >= 0.5] = label  # noqa: PLR2004 - half
     return out

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,8 +28,10 @@ def predict_windows(
     values: NDArray[np.float32],
     patch: tuple[int, ...],
     mirror_axes: tuple[int, ...] = (),
+    *,
+    corners: Sequence[tuple[int, ...]] | None = None,
 ) -> NDArray[np.float32]:
-    """Predict windows that overlap by half, and average.
+    """Predict windows, and average.
 
     Parameters
     ----------
@@ -41,19 +43,22 @@ def predict_windows(
         Size of a window.
     mirror_axes
         Each subset of these axes is mirrored, and the answers averaged.
+    corners
+        First voxels of the windows, in `values` as they are padded; by default those of
+        nnU-Net, which overlap by half.
 
     Returns
     -------
     (c, i, j, k) ndarray of float32
-        Mean of the windows, weighted towards their centres.
+        Mean of the windows, weighted towards their centres; 0 where there is none.
     """
     lacking = [max(0, p - n) for p, n in zip(patch, values.shape, strict=True)]
     padded = np.pad(values, [(n // 2, n - n // 2) for n in lacking])
-    corners = list(product(*(_starts(p, n) for p, n in zip(patch, padded.shape, strict=True))))
-    weight = _weight(patch) if len(corners) > 1 else None
+    chosen = lattice(values.shape, patch) if corners is None else corners
+    weight = window_weight(patch).astype(np.float32) if len(chosen) > 1 else None
     total: NDArray[np.float32] | None = None
     seen = np.zeros(padded.shape, np.float32)
-    for corner in corners:
+    for corner in chosen:
         box = tuple(slice(c, c + p) for c, p in zip(corner, patch, strict=True))
         answer = _mirrored(predict, padded[box], mirror_axes)
         if total is None:
@@ -62,8 +67,16 @@ def predict_windows(
         seen[box] += np.float32(1) if weight is None else weight
     inner = tuple(slice(n // 2, n // 2 + m) for n, m in zip(lacking, values.shape, strict=True))
     assert total is not None  # noqa: S101 - there is a window at least
+    if corners is not None:
+        seen[seen == 0] = 1
     out: NDArray[np.float32] = total[(slice(None), *inner)] / seen[inner]
     return out
+
+
+def lattice(shape: tuple[int, ...], patch: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Give the first voxels of nnU-Net's windows over values that are padded to one at least."""
+    padded = [max(p, n) for p, n in zip(patch, shape, strict=True)]
+    return list(product(*(_starts(p, n) for p, n in zip(patch, padded, strict=True))))
 
 
 def _mirrored(
@@ -87,9 +100,10 @@ def _starts(patch: int, size: int) -> list[int]:
     return [int(np.round(step * number)) for number in range(count)]
 
 
-def _weight(patch: tuple[int, ...]) -> NDArray[np.float32]:
+def window_weight(patch: tuple[int, ...]) -> NDArray[np.float64]:
+    """Weigh the voxels of a window: 1 at its centre, less towards its edges."""
     point = np.zeros(patch)
     point[tuple(n // 2 for n in patch)] = 1
     smooth = ndimage.gaussian_filter(point, [n * SIGMA for n in patch], mode="constant")
-    weight: NDArray[np.float32] = (smooth / smooth.max()).astype(np.float32)
+    weight: NDArray[np.float64] = smooth / smooth.max()
     return weight

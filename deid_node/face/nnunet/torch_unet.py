@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 from deid_node.errors import WeightsUnusable
@@ -19,7 +20,7 @@ _SLOPE = 1e-2
 
 
 def unet(
-    tensors: Mapping[str, NDArray[np.float32]], net: Topology
+    tensors: Mapping[str, NDArray[np.float32]], net: Topology, *, softmax: bool, threads: int = 0
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Make a network ready.
 
@@ -29,33 +30,77 @@ def unet(
         Weights, by the names of nnunetv2.
     net
         The topology that they have.
+    softmax
+        Whether probabilities are given, or logits.
+    threads
+        CPU threads of the whole process; 0 leaves the choice to torch.
 
     Returns
     -------
     callable
-        From (i, j, k) values to (c, i, j, k) probabilities of its finest output, both float32.
+        From (i, j, k) values to the (c, i, j, k) answer of its finest output, both float32.
 
     Raises
     ------
     WeightsUnusable
         If torch is not installed.
     """
+    torch = _import_torch()
+    if threads:
+        torch.set_num_threads(threads)
+    network = _Network(torch, tensors, net)
+
+    def answer(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(values)[None, None])[0]
+            out: NDArray[np.float32] = (logits.softmax(0) if softmax else logits).numpy()
+        return out
+
+    return answer
+
+
+def checkpoint(tensors: Mapping[str, NDArray[np.float32]], said: dict[str, Any]) -> bytes:
+    """Write the checkpoint of nnunetv2's PlainConvUNet, which names most tensors several times.
+
+    Parameters
+    ----------
+    tensors
+        Weights, by the first of these names.
+    said
+        What else it holds.
+
+    Returns
+    -------
+    bytes
+        As ``torch.save`` writes them.
+
+    Raises
+    ------
+    WeightsUnusable
+        If torch is not installed.
+    """
+    torch = _import_torch()
+    state = {}
+    for name, array in tensors.items():
+        tensor = torch.from_numpy(array.copy())
+        alias = name.replace(".conv.", ".all_modules.0.").replace(".norm.", ".all_modules.1.")
+        for each in (name, alias):
+            state[each] = tensor
+            if each.startswith("encoder."):
+                state[f"decoder.{each}"] = tensor
+    file = io.BytesIO()
+    torch.save({**said, "network_weights": state}, file)
+    return file.getvalue()
+
+
+def _import_torch() -> Any:  # noqa: ANN401 - a module
     try:
         import torch  # noqa: PLC0415 - a costly import, of an optional package
     except ImportError:
         raise WeightsUnusable(
-            "imported models need torch: pip install 'deid-node[nnunet]'"
+            "the exact effort and exports need torch: pip install 'deid-node[nnunet]'"
         ) from None
-    network = _Network(torch, tensors, net)
-
-    def probabilities(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            out: NDArray[np.float32] = (
-                network(torch.from_numpy(values)[None, None])[0].softmax(0).numpy()
-            )
-        return out
-
-    return probabilities
+    return torch
 
 
 class _Network:

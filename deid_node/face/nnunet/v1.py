@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from deid_node.errors import ForeignModelRefused
+from deid_node.face.array_order import DCM2NIIX
 from deid_node.face.nnunet.checkpoint import MOST_PICKLE_BYTES, Checkpoint, read_checkpoint
 from deid_node.face.nnunet.fields import Fields
 from deid_node.face.nnunet.generic_unet import names_of_v1, zero_biases
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_CONVENTION: Final = (
-    "array (z, y, x) of a NIfTI file as dcm2niix or dicom2nifti writes it, in the order in which "
-    "the file stores its voxels, whatever their orientation"
-)
 _Z_SCORE: Final = "nonCT"
 
 
@@ -81,7 +78,7 @@ def read_v1(files: ModelFiles, layout: Layout, *, like: str | None) -> ForeignMo
             "trainer": folds[0].trainer,
             "trainer_vouched_for": like,
             "checkpoint": layout.checkpoint,
-            "array_order": _CONVENTION,
+            "orientation": DCM2NIIX,
         },
         folds=layout.folds,
         used=tuple(used),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from deid_node.errors import ForeignModelRefused
+from deid_node.face.array_order import DCM2NIIX
 from deid_node.face.nnunet.checkpoint import Checkpoint, read_checkpoint
 from deid_node.face.nnunet.fields import Fields
 from deid_node.face.nnunet.model import ForeignModel, Layout, ModelFiles
@@ -30,11 +31,12 @@ _TRAINER: Final = re.compile(
 """Trainers of nnunetv2 whose network is the one of the plans."""
 _RESAMPLING: Final = "resample_data_or_seg_to_shape"
 _READERS: Final = {
-    "SimpleITKIO": "array (z, y, x) of a NIfTI file, in the order in which it stores its voxels",
-    "NibabelIO": "array (z, y, x) of a NIfTI file, in the order in which it stores its voxels",
-    "NibabelIOWithReorient": "array (z, y, x) of a NIfTI file turned to RAS+",
-    "SimpleITKIOWithReorient": "array (z, y, x) of a NIfTI file turned to RAS+",
+    "SimpleITKIO": DCM2NIIX,
+    "NibabelIO": DCM2NIIX,
+    "NibabelIOWithReorient": "RAS",
+    "SimpleITKIOWithReorient": "RAS",
 }
+"""Readers, and the array order of what they give for a file of dcm2niix."""
 _FIXED: Final = {
     "conv_bias": (True,),
     "norm_op": ("torch.nn.modules.instancenorm.InstanceNorm3d",),
@@ -96,7 +98,7 @@ def read_v2(files: ModelFiles, layout: Layout, *, like: str | None) -> ForeignMo
             "trainer": first.trainer,
             "trainer_vouched_for": like,
             "checkpoint": layout.checkpoint,
-            "array_order": _array_order(plans),
+            "orientation": _orientation(plans),
         },
         folds=layout.folds,
         used=(
@@ -183,7 +185,7 @@ def _labels(dataset: Fields) -> tuple[int, ...]:
     return tuple(found[1:])
 
 
-def _array_order(plans: Fields) -> str:
+def _orientation(plans: Fields) -> str:
     reader = plans.word("image_reader_writer")
     if reader not in _READERS:
         raise ForeignModelRefused(f"image reader {reader} is not known")

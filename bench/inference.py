@@ -1,0 +1,226 @@
+"""CPU-seconds, wall time and peak memory of an imported model's efforts, against nnunetv2's own predictor.
+
+Usage: python bench/inference.py MODEL --peer PYTHON [--folds N] [--threads N] [--without-mirrors]
+
+MODEL is the folder of an imported model, PYTHON an interpreter with nnunetv2, which gets the same
+weights by `weights export` and predicts with its default options; without it the peer is left out.
+The head is drawn, 176 sagittal slices of 256 x 256 voxels of 1 mm. Each row has a process of its
+own, and is printed when it is done. Dice and distance compare what a row calls face with what the
+exact effort does: the 95th percentile of the distance from the border of either to that of the
+other, in voxels, near the face for the efforts that look there only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deid_node.face.nnunet.effort import Effort
+
+PROJECT = Path(__file__).parents[1]
+MIB = 1024
+PEER = """
+import json, resource, sys, time
+import numpy as np, torch
+began = time.perf_counter()
+model, image, out, folds, threads, mirrored = sys.argv[1:]
+torch.set_num_threads(int(threads))
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+options = {} if mirrored == "1" else {"use_mirroring": False}
+predictor = nnUNetPredictor(
+    device=torch.device("cpu"), perform_everything_on_device=False, allow_tqdm=False, **options
+)
+predictor.initialize_from_trained_model_folder(model, use_folds=tuple(range(int(folds))))
+with np.load(image) as stored:
+    values, spacing = stored["image"], stored["spacing"]
+labels = predictor.predict_single_npy_array(values[None], {"spacing": [float(mm) for mm in spacing]})
+np.save(out, labels.astype(np.uint8))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - began,
+                  "peak": used.ru_maxrss / 1024}))
+"""
+ROWS = (
+    "fast",
+    "balanced",
+    "all windows, bf16",
+    "all windows, OpenVINO f32",
+    "nnunetv2",
+    "exact",
+)
+"""Short ones first: what is printed stays when a run is cut off."""
+
+
+def main() -> None:
+    """Measure every row and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--peer", help="interpreter with nnunetv2")
+    parser.add_argument("--folds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--without-mirrors", action="store_true")
+    parser.add_argument("--keep", type=Path, help="folder for the rows and their labels")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.row:
+        print(json.dumps(one(arguments)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments.image = folder / "image.npz"
+        draw(arguments.image)
+        measure_all(arguments, folder)
+
+
+def draw(path: Path) -> None:
+    """Draw the head, as the model wants it and as a volume."""
+    sys.path.insert(0, str(PROJECT / "tools"))
+    from drawn_head.head import draw_head, grid
+
+    from deid_node.dicom.volume import Volume
+    from deid_node.face.array_order import ArrayOrder
+
+    affine = grid("sagittal").affine
+    head = draw_head(contrast="T1", shape=(176, 256, 256), affine=affine, seed=7)
+    stored = np.rint(head.values).astype(np.int16)
+    volume = Volume(stored=stored, slope=np.ones(176), intercept=np.zeros(176), affine=affine)
+    image, spacing = ArrayOrder("RAS").image(volume)
+    np.savez(path, image=image, spacing=spacing, stored=stored, affine=affine)
+
+
+def measure_all(arguments: argparse.Namespace, folder: Path) -> None:
+    """Run each row in a process of its own, then compare the labels."""
+    rows: dict[str, dict[str, float]] = {}
+    for row in ROWS:
+        if row == "nnunetv2" and not arguments.peer:
+            continue
+        rows[row] = peer(arguments, folder) if row == "nnunetv2" else apart(arguments, row)
+        print(row, {key: round(value, 2) for key, value in rows[row].items()}, flush=True)
+        (folder / "rows.json").write_text(json.dumps(rows, indent=1))
+    exact = np.load(label_file(folder, "exact"))
+    near = np.load(folder / "near.npy")
+    print(f"{'':28}{'CPU s':>9}{'wall s':>9}{'MiB':>7}{'ratio':>8}{'Dice':>9}{'95 %':>7}")
+    base = rows.get("nnunetv2", rows["exact"])["cpu"]
+    for row, measured in rows.items():
+        labels = np.load(label_file(folder, row))
+        where = near if row in {"fast", "balanced"} else np.ones_like(near)
+        dice, away = agreement((labels > 0) & where, (exact > 0) & where)
+        cpu = measured["cpu"]
+        print(
+            f"{row:28}{cpu:9.1f}{measured['wall']:9.1f}{measured['peak']:7.0f}"
+            f"{base / cpu:8.1f}{dice:9.5f}{away:7.2f}"
+        )
+
+
+def apart(arguments: argparse.Namespace, row: str) -> dict[str, float]:
+    """Run this script again for one row."""
+    command = [sys.executable, __file__, str(arguments.model), "--row", row]
+    command += ["--image", str(arguments.image), "--folds", str(arguments.folds)]
+    command += ["--threads", str(arguments.threads)]
+    command += ["--without-mirrors"] if arguments.without_mirrors else []
+    return answer_of(command)
+
+
+def peer(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Export the weights and run nnunetv2's own predictor on them."""
+    from deid_node.node.model_export import export_nnunetv2
+
+    exported = folder / "exported"
+    if not exported.exists():
+        export_nnunetv2(arguments.model, exported)
+    command = [arguments.peer, "-W", "ignore", "-c", PEER, str(exported), str(arguments.image)]
+    command += [str(label_file(folder, "nnunetv2")), str(arguments.folds), str(arguments.threads)]
+    command += ["0" if arguments.without_mirrors else "1"]
+    return answer_of(command)
+
+
+def answer_of(command: list[str]) -> dict[str, float]:
+    """Run a command and read the last line that it prints."""
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def one(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one row: loading included, as the peer's is; of lesser efforts the first look too."""
+    began = time.perf_counter()
+    from deid_node.dicom.volume import Volume
+    from deid_node.face.array_order import ArrayOrder
+    from deid_node.face.nnunet.imported import load_imported
+    from deid_node.face.openvino_model import load_model
+    from deid_node.face.paired import neighbourhood
+    from deid_node.face.weights import default_weights
+
+    with np.load(arguments.image) as stored:
+        image, spacing = stored["image"], tuple(float(mm) for mm in stored["spacing"])
+        volume = Volume(
+            stored=stored["stored"],
+            slope=np.ones(len(stored["stored"])),
+            intercept=np.zeros(len(stored["stored"])),
+            affine=stored["affine"],
+        )
+    model = load_imported(arguments.model, effort_of(arguments), threads=arguments.threads)
+    near = None
+    if arguments.row in {"fast", "balanced"}:
+        estimate = load_model(default_weights(), threads=arguments.threads).estimate(volume)
+        near = ArrayOrder("RAS").turned(neighbourhood(estimate, volume), volume)
+        np.save(arguments.image.parent / "near.npy", near)
+    labels = model.segment(image, spacing, near)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    np.save(label_file(arguments.image.parent, arguments.row), labels)
+    return {
+        "cpu": used.ru_utime + used.ru_stime,
+        "wall": time.perf_counter() - began,
+        "peak": used.ru_maxrss / MIB,
+    }
+
+
+def effort_of(arguments: argparse.Namespace) -> Effort:
+    """Give the effort of a row, with the folds that were asked for."""
+    from deid_node.face.nnunet.effort import EFFORTS, EXACT
+
+    if arguments.row in EFFORTS:
+        effort = EFFORTS[arguments.row]
+    else:
+        precision = "bf16" if arguments.row.endswith("bf16") else "f32"
+        effort = replace(EXACT, engine="openvino", precision=precision)
+    mirrored = effort.mirrored and not arguments.without_mirrors
+    return replace(effort, folds=effort.folds or arguments.folds, mirrored=mirrored)
+
+
+def label_file(folder: Path, row: str) -> Path:
+    """Name the file of a row's labels."""
+    return folder / f"{row.replace(' ', '-').replace(',', '')}.npy"
+
+
+def agreement(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[float, float]:
+    """Give Dice, and the 95th percentile of the distances between the borders, in voxels."""
+    dice = 2 * (one & other).sum() / max(1, one.sum() + other.sum())
+    borders = [each & ~ndimage.binary_erosion(each) for each in (one, other)]
+    if not all(border.any() for border in borders):
+        return float(dice), float("nan")
+    away = [
+        ndimage.distance_transform_edt(~there)[here] for here, there in (borders, borders[::-1])
+    ]
+    return float(dice), float(np.percentile(np.concatenate(away), 95))
+
+
+if __name__ == "__main__":
+    main()
