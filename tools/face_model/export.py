@@ -40,8 +40,8 @@ TRAINING_DATA = (
 LIMITS = (
     "Trained on shapes of adults and on warps of them: children are imitated, never seen.",
     "Not validated on craniofacial malformation, cleft lip, ear pathology, surgery or implants.",
-    "Up to 0.8 ml of the CSF's outermost rim may go; single voxels of brain in tipped heads.",
-    "A child of inverted contrast kept 13 % of the chin's tissue, one in slices of 5 mm 9 % of an ear.",
+    "Single voxels of the CSF's outermost rim may go.",
+    "A child of inverted contrast kept about a tenth of the chin's tissue, one in slices of 5 mm of an ear.",
     "Not a medical device. A person must look at the result before release.",
 )
 

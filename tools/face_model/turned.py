@@ -183,7 +183,7 @@ def show(defacers: list[Defacer], heads: Iterable[Head]) -> dict[str, Any]:
             report[defacer.name]["storage"] = found
             _show_storage(defacer.name, head.name, found)
         for name, variant in variants(head):
-            _measure(f"{head.name[:10]} {name}", variant, defacers, rows)
+            _measure(f"{name} {head.name}", variant, defacers, rows)
         print(f"{head.name}: done", file=sys.stderr, flush=True)
     for name, own in rows.items():
         if own:
