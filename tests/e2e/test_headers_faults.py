@@ -92,7 +92,7 @@ NODE: Final[dict[str, Stage]] = {
     "pixels": (node_path, "pixel_words"),
     "stack": (node_path, "stack"),
     "estimate": (FakeFaceModel, "estimate"),
-    "mask": (node_path, "shape_mask"),
+    "mask": (node_path, "face_mask"),
     "judge": (node_path, "judge"),
     "fill": (node_path, "fill"),
     "scrub": (output, "scrub"),

@@ -323,6 +323,20 @@ def test_stop_lets_a_message_end_and_aborts_what_waits(
         assert len(node.files()) == 1
 
 
+IDLE_THREADS = 1
+"""An idle node has the thread that accepts."""
+
+
+@pytest.fixture(autouse=True)
+def bystanders() -> frozenset[threading.Thread]:
+    """Threads that run before the node starts; other tests may have left some."""
+    return frozenset(threading.enumerate())
+
+
+def started(bystanders: frozenset[threading.Thread]) -> int:
+    return len(set(threading.enumerate()) - bystanders)
+
+
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
@@ -332,12 +346,12 @@ def descriptors() -> int:
     ("seed", "n"), [(0, 60), (1, 60), (2, 60), pytest.param(3, 10_000, marks=pytest.mark.slow)]
 )
 def test_damaged_messages_crash_no_thread_and_leak_no_descriptor(
-    node: Listening, seed: int, n: int
+    bystanders: frozenset[threading.Thread], node: Listening, seed: int, n: int
 ) -> None:
     rng = random.Random(seed)  # noqa: S311 - a reproducible accident
     whole = [associate_rq(), command_pdu(store(UID)), data_pdu(dataset(UID)), RELEASE]
     assert echoes(node.port)
-    eventually(lambda: threading.active_count() <= baseline())
+    eventually(lambda: started(bystanders) == IDLE_THREADS)
     before = descriptors()
     for _ in range(n):
         said = bytearray(b"".join(whole[: rng.randint(1, 4)]))
@@ -351,14 +365,14 @@ def test_damaged_messages_crash_no_thread_and_leak_no_descriptor(
                 continue
 
     assert echoes(node.port)
-    eventually(lambda: threading.active_count() <= baseline())
+    eventually(lambda: started(bystanders) == IDLE_THREADS)
     eventually(lambda: descriptors() <= before)
     eventually(lambda: [path for path in node.files() if path.suffix != ".dcm"] == [])
 
 
 @pytest.mark.slow
 def test_many_instances_leave_memory_descriptors_and_threads_as_they_were(
-    node: Listening, monkeypatch: pytest.MonkeyPatch
+    bystanders: frozenset[threading.Thread], node: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, lambda _fd: None)
@@ -375,16 +389,11 @@ def test_many_instances_leave_memory_descriptors_and_threads_as_they_were(
             assert caller.hear()[0] == 6
 
     send(0, 3000)
-    eventually(lambda: threading.active_count() <= baseline())
+    eventually(lambda: started(bystanders) == IDLE_THREADS)
     memory, files = resident_mib(), descriptors()
     for round_ in range(1, 8):
         send(round_ * 3000, 3000)
 
-    eventually(lambda: threading.active_count() <= baseline())
+    eventually(lambda: started(bystanders) == IDLE_THREADS)
     assert resident_mib() < 1.05 * memory
     assert descriptors() <= files
-
-
-def baseline() -> int:
-    """Count the threads of an idle node: this one, and the one that accepts."""
-    return 2
