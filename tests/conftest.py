@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -27,7 +28,9 @@ def shared_data() -> Path:
     script = PROJECT.parent / "shared" / "data" / "unpack.sh"
     if not script.exists():
         pytest.skip("the shared test data is not beside the project")
-    done = subprocess.run(["bash", str(script)], check=True, capture_output=True, text=True)
+    with (PROJECT / "pyproject.toml").open() as lock:  # one of the processes unpacks, others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(["bash", str(script)], check=True, capture_output=True, text=True)
     return Path(done.stdout.strip())
 
 

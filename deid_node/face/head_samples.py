@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deid_node.face.brightness import tissue_level
 from deid_node.face.grid import RAS_SIGN
 from deid_node.face.shrunk import read, shrink
 
@@ -28,13 +29,6 @@ HIGH = np.array([102.0, 84.0, 48.0])
 """Corners of the grid in head coordinates: from behind the ears to before the nose, from below
 the chin to above the brow."""
 
-DARK = 2.0
-"""Tissue is this many times as bright as the darkest tenth of what is seen, where that lies
-between the two shares below: noise in the air is no tissue."""
-
-TISSUE_SHARES = (0.1, 0.25)
-"""Bounds of where tissue begins, as shares of the 99th percentile of what is seen."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeadSamples:
@@ -50,12 +44,15 @@ class HeadSamples:
         What the mask removes.
     seen : (i, j, k) ndarray of bool
         What lies in the field of view.
+    level
+        Value above which it is patient; infinite where nothing is in the field of view.
     """
 
     at: NDArray[np.float32]
     tissue: NDArray[np.bool_]
     removed: NDArray[np.bool_]
     seen: NDArray[np.bool_]
+    level: float
 
 
 def sample_head(
@@ -74,47 +71,39 @@ def sample_head(
     shrunk
         The volume as a model read it; smoothed anew where none is at hand.
     """
-    at = _points()
-    affine = _affine(frame)
-    removed, seen = _look_up(mask, volume, affine, at.shape[1:])
+    at = points(LOW, HIGH)
+    affine = grid_affine(frame, LOW)
+    removed, seen = look_up(mask, volume.affine, affine, at.shape[1:])
     shrunk = shrunk or shrink(volume, STEP_MM * frame.scale)
-    tissue = _tissue(shrunk, affine, seen)
-    return HeadSamples(at=at, tissue=tissue, removed=removed, seen=seen)
+    values = read(shrunk, affine, seen.shape)
+    level = tissue_level(values[seen])
+    return HeadSamples(
+        at=at, tissue=seen & (values > level), removed=removed, seen=seen, level=level
+    )
 
 
-def _points() -> NDArray[np.float32]:
-    """Head coordinates of the grid, (3, i, j, k)."""
-    axes = [np.arange(a, b + STEP_MM / 2, STEP_MM) for a, b in zip(LOW, HIGH, strict=True)]
+def points(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Head coordinates of a grid from corner to corner, (3, i, j, k)."""
+    axes = [np.arange(a, b + STEP_MM / 2, STEP_MM) for a, b in zip(low, high, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
 
 
-def _affine(frame: HeadFrame) -> NDArray[np.float64]:
-    """Index of the grid to LPS, in mm."""
+def grid_affine(frame: HeadFrame, low: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Index of the grid that begins at a corner to LPS, in mm."""
     affine = np.eye(4)
     affine[:3, :3] = frame.axes.T * frame.scale * STEP_MM
-    affine[:3, 3] = frame.to_patient(LOW)
+    affine[:3, 3] = frame.to_patient(low)
     return np.asarray(np.diag([*RAS_SIGN, 1.0]) @ affine)
 
 
-def _tissue(
-    shrunk: Shrunk, affine: NDArray[np.float64], seen: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    if not seen.any():
-        return seen
-    values = read(shrunk, affine, seen.shape)
-    dark, bright = np.percentile(values[seen], [10, 99])
-    low, high = TISSUE_SHARES
-    return np.asarray(seen & (values > np.clip(DARK * dark, low * bright, high * bright)))
-
-
-def _look_up(
+def look_up(
     mask: NDArray[np.bool_],
-    volume: Volume,
+    mask_affine: NDArray[np.float64],
     affine: NDArray[np.float64],
     shape: tuple[int, ...],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Read the mask at the nearest voxel; second, whether there is one."""
-    to_voxel = np.linalg.inv(volume.affine) @ affine
+    """Read a mask at the nearest voxel of another grid; second, whether there is one."""
+    to_voxel = np.linalg.inv(mask_affine) @ affine
     index = np.indices(shape, np.float32).reshape(3, -1)
     at = np.rint(to_voxel[:3, :3] @ index + to_voxel[:3, 3:]).astype(np.int32)
     seen = ((at >= 0) & (at < np.array(mask.shape)[:, None])).all(axis=0)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from deid_node.errors import SettingsInvalid
+from deid_node.face.brightness import is_tissue
 from deid_node.face.grid import RAS_SIGN, ROUNDING, Grid, extent, interpolate
 from deid_node.face.region import (
     BORDER,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
     from deid_node.dicom.volume import Volume
     from deid_node.face.model import FaceEstimate
-
-TISSUE_SHARE = 0.1
-"""Share of the 99th percentile above which a value, smoothed to the grid, is tissue."""
 
 COARSEST = 1.7
 """What was read at up to this many voxels of the grid still tells tissue from air on it."""
@@ -217,5 +215,4 @@ def _tissue(estimate: FaceEstimate, volume: Volume, grid: Grid) -> NDArray[np.bo
     seen = estimate.seen
     if seen is None or not COARSEST * grid.spacing_mm >= seen.spacing_mm:
         seen = shrink(volume, grid.spacing_mm)
-    values = read(seen, grid.affine, grid.shape)
-    return np.asarray(values > TISSUE_SHARE * np.percentile(values, 99))
+    return is_tissue(read(seen, grid.affine, grid.shape))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deid_node.face.array_order import ArrayOrder
+from deid_node.face.brightness import is_tissue
 from deid_node.face.grid import RAS_SIGN, Grid, extent, interpolate
 from deid_node.face.mask import REACH
 from deid_node.face.model import Found, ModelCard
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 MARGIN_MM = 15.0
 """How far round the face of the first model the second one looks, if it does not look everywhere."""
-
-TISSUE_SHARE = 0.1
-"""Share of the 99th percentile above which a value is patient, not air."""
 
 
 class Segmenter(Protocol):
@@ -113,8 +111,7 @@ def neighbourhood(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
     region = (estimate.face > BORDER) | (estimate.ears > BORDER)
     if estimate.seen is not None:
         # the air before a face, which counts as face, is not worth a window
-        values = read(estimate.seen, estimate.affine, region.shape)
-        region &= values > TISSUE_SHARE * np.percentile(values, 99)
+        region &= is_tissue(read(estimate.seen, estimate.affine, region.shape))
     if not region.any():
         return np.zeros(volume.stored.shape, bool)
     spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())

@@ -14,10 +14,12 @@ from scipy import ndimage
 
 from deid_node.errors import ImplausibleFaceMask
 from deid_node.face.coverage import check_coverage, measure
+from deid_node.face.crown import check_crown
 from deid_node.face.grid import block_means, body_axes, to_body
-from deid_node.face.head_samples import sample_head
+from deid_node.face.head_samples import STEP_MM, sample_head
 from deid_node.face.placement import check_placement
 from deid_node.face.removal import check_removal, measure_removal
+from deid_node.face.shrunk import shrink
 from deid_node.face.surface import check_anchors, find_anchors
 
 if TYPE_CHECKING:
@@ -109,8 +111,10 @@ def judge(
     _brain_spared(mask, estimate, volume)
     _face_covered(mask, estimate, volume)
     _open_in_front(mask, volume)
-    head = sample_head(mask, volume, frame, estimate.seen)
+    shrunk = estimate.seen or shrink(volume, STEP_MM * frame.scale)
+    head = sample_head(mask, volume, frame, shrunk)
     check_anchors(find_anchors(head))
+    check_crown(estimate, head, frame, shrunk)
     check_coverage(measure(head, frame, estimate.parts), ears=ears)
     check_removal(measure_removal(head), ears=ears)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from deid_node.face.brightness import is_tissue
 from deid_node.face.grid import RAS_SIGN, Grid, extent
 from deid_node.face.shrunk import read
 
@@ -27,9 +28,6 @@ SIGMA = 0.125
 
 FLOOR = 1e-3
 """Least weight of a window's corner, so that the sum never vanishes."""
-
-HEAD_SHARE = 0.1
-"""Share of the 99th percentile above which a voxel counts as patient, not air."""
 
 
 def see(
@@ -78,8 +76,7 @@ def _grid(shape: NDArray[np.int_], corner: NDArray[np.float64], spacing_mm: floa
 
 def _patient(values: NDArray[np.float32], window: int) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     """Find first voxel and length of a box round the patient, per axis at least a window."""
-    bright = values > HEAD_SHARE * np.percentile(values, 99)
-    solid = ndimage.binary_opening(bright)
+    solid = ndimage.binary_opening(is_tissue(values))
     first, length = np.zeros(3, int), np.array(values.shape)
     for axis in range(3):
         if values.shape[axis] == window or not solid.any():

@@ -59,7 +59,7 @@ def tell(record: Recorder, way: str, iod: str, option: Option | None, level: str
     for key, value in (
         ("table", way),
         ("rows", len(rows())),
-        ("column", option),
+        ("column", option.value if option else "basic"),
         ("iod", iod),
         ("level", level),
     ):

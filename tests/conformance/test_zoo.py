@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 import subprocess
-import sys
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -70,15 +69,14 @@ def outcomes(request: pytest.FixtureRequest, shared_data: Path) -> dict[str, Out
 
 
 def test_every_file_is_scrubbed_or_turned_away_for_a_reason(
-    outcomes: dict[str, Outcome], capsys: pytest.CaptureFixture[str]
+    outcomes: dict[str, Outcome], record_property: Callable[[str, object], None]
 ) -> None:
     reasons = Counter(
         "scrubbed" if each.error is None else f"{type(each.error).__name__}: {each.error}"
         for each in outcomes.values()
     )
     table = "\n".join(f"{count:5} {reason}" for reason, count in reasons.most_common())
-    with capsys.disabled():
-        sys.stdout.write(f"\n{table}\n")
+    record_property("told", table)
 
     assert len(outcomes) == N_FILES
     assert reasons["scrubbed"] >= FEWEST_SCRUBBED
@@ -152,7 +150,7 @@ def test_dciodvfy_has_no_new_error_on_any_mr(
 
 @pytest.mark.parametrize("profile", ["basic", "research-mr"])
 def test_no_instance_of_the_real_heads_is_held_or_remarked(
-    profile: str, shared_data: Path, capsys: pytest.CaptureFixture[str]
+    profile: str, shared_data: Path, record_property: Callable[[str, object], None]
 ) -> None:
     scrubber = HeaderScrubber(load_profile(profile), Pseudonyms(bytes(range(32))))
     verifier, n_instances = Verifier(), 0
@@ -165,9 +163,8 @@ def test_no_instance_of_the_real_heads_is_held_or_remarked(
             verifier.look(f"{encoded.sop_instance_uid}.dcm", encoded.part10)
             n_instances += 1
     found = verifier.finish()
-    with capsys.disabled():
-        checks = Counter(remark.check for _, remark in found)
-        sys.stdout.write(f"\n{n_instances} instances, remarks: {dict(checks)}\n")
+    checks = Counter(remark.check for _, remark in found)
+    record_property("told", f"{n_instances} instances, remarks: {dict(checks)}")
 
     assert n_instances > 400
     assert [each for each in found if each[1].severity is not Severity.NOTE] == []

@@ -44,17 +44,20 @@ class FakeFaceModel:
     ----------
     spacing_mm
         Edge of the voxels of the estimate, in mm.
+    scale
+        Size of the head relative to an adult's; None takes it from the field of view.
     card
         What the model says of itself.
     """
 
     spacing_mm: float = 4.0
+    scale: float | None = None
     card: ModelCard = field(default=CARD)
 
     def estimate(self, volume: Volume) -> FaceEstimate:
         """Place brain, face and ears by the volume's geometry alone."""
         low, high = extent(volume.affine, volume.stored.shape)
-        scale = float(np.clip((high - low).min() / FIELD_MM, 0.5, 1.2))
+        scale = self.scale or float(np.clip((high - low).min() / FIELD_MM, 0.5, 1.2))
         shape = np.ceil((high - low) / self.spacing_mm).astype(int) + 9
         corner = (low + high) / 2 - (shape - 1) / 2 * self.spacing_mm
         affine = np.diag([*(RAS_SIGN * self.spacing_mm), 1.0])
@@ -74,7 +77,7 @@ def _head(
     frame: HeadFrame,
 ) -> FaceEstimate:
     """Draw the classes; x, y, z are adult mm from the head's middle."""
-    brain = _ball(x / 64, (y + 12) / 72, (z - 35) / 58)
+    brain = _ball(x / 66, (y + 14) / 76, (z - 30) / 52)
     front = _soft((y - 42) / 8) * _soft((130 - y) / 8)
     below = _soft((22 - z) / 8) * _soft((z + 138) / 8) * _soft((70 - np.abs(x)) / 8)
     ears = _ball((np.abs(x) - 82) / 22, (y + 22) / 26, (z + 44) / 34)

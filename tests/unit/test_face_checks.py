@@ -36,7 +36,7 @@ def head() -> HeadSamples:
     ear = (x < 85) & (y > -105) & (y < -70) & (z > -45) & (z < 10)
     tissue |= ear
     removed = (y > WALL_MM) & (z < 27) & (z > -126) | ((x > 68) & ear)
-    return HeadSamples(at=at, tissue=tissue, removed=removed, seen=np.ones_like(tissue))
+    return HeadSamples(at=at, tissue=tissue, removed=removed, seen=np.ones_like(tissue), level=0.5)
 
 
 def put_back(whole: HeadSamples, middle: tuple[float, float, float], mm: float) -> HeadSamples:

@@ -17,17 +17,12 @@ from deid_node.face.nnunet.prepare import largest_pieces, prepare
 from deid_node.face.nnunet.tiles import predict_windows
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
+from tests.fakes.network_answers import CASES, planned_of, ramp_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-CASES = (
-    *("as it is", "no mirrors", "resampled", "thick slices", "a thick network", "zero air"),
-    *("half the spacing", "turned", "smaller than a window"),
-)
 
 SMALL = Planned(
     generation=1,
@@ -51,27 +46,6 @@ def digest(array: NDArray[np.float32]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
 
 
-def planned_of(case: dict[str, NDArray[Any]]) -> Planned:
-    forward = tuple(int(axis) for axis in case["forward"])
-    return Planned(
-        generation=1,
-        spacing_mm=tuple(float(mm) for mm in case["target"]),
-        patch=tuple(int(n) for n in case["patch"]),
-        transpose_forward=forward,
-        transpose_backward=tuple(forward.index(axis) for axis in range(3)),
-        masked_norm=bool(case["masked"]),
-        labels=(1,),
-        mirror_axes=tuple(int(axis) for axis in case["mirror"]),
-    )
-
-
-def ramp(patch: tuple[int, ...]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Make the network of the stored answers: values times a ramp, against half the ramp."""
-    count = int(np.prod(patch))
-    rising = np.arange(count, dtype=np.float32).reshape(patch) / np.float32(count)
-    return lambda values: np.stack([values * rising, values * 0 + rising * np.float32(0.5)])
-
-
 def case_of(answers: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
     return {key.split("/")[1]: v for key, v in answers.items() if key.startswith(f"{name}/")}
 
@@ -86,7 +60,9 @@ def test_the_networks_input_is_v1s_to_the_last_bit(
 ) -> None:
     case = case_of(answers, name)
 
-    prepared = prepare(case["image"].astype(np.float32), spacing_of(case), planned_of(case))
+    prepared = prepare(
+        case["image"].astype(np.float32), spacing_of(case), planned_of(case, generation=1)
+    )
 
     assert prepared.values.shape == tuple(case["prepared_shape"])
     assert digest(prepared.values) == case["prepared"].tobytes()
@@ -97,11 +73,11 @@ def test_the_mean_of_windows_and_mirrors_is_v1s_to_the_last_bit(
     answers: dict[str, NDArray[Any]], name: str
 ) -> None:
     case = case_of(answers, name)
-    planned = planned_of(case)
+    planned = planned_of(case, generation=1)
     prepared = prepare(case["image"].astype(np.float32), spacing_of(case), planned)
 
     found = predict_windows(
-        ramp(planned.patch), prepared.values, planned.patch, planned.mirror_axes
+        ramp_network(planned.patch), prepared.values, planned.patch, planned.mirror_axes
     )
 
     assert digest(found) == case["answer"].tobytes()
@@ -124,12 +100,12 @@ def test_no_voxel_of_the_answer_differs(
     postprocessing: Postprocessing | None,
 ) -> None:
     case = case_of(answers, name)
-    planned = planned_of(case)
+    planned = planned_of(case, generation=1)
     model = ImportedModel(
         effort=EXACT,
         planned=planned,
         postprocessing=postprocessing,
-        folds=(ramp(planned.patch),),
+        folds=(ramp_network(planned.patch),),
     )
 
     labels = model.segment(case["image"].astype(np.float32), spacing_of(case))
@@ -139,8 +115,8 @@ def test_no_voxel_of_the_answer_differs(
 
 def test_two_folds_are_averaged_before_the_decision(answers: dict[str, NDArray[Any]]) -> None:
     case = case_of(answers, "as it is")
-    planned = planned_of(case)
-    network = ramp(planned.patch)
+    planned = planned_of(case, generation=1)
+    network = ramp_network(planned.patch)
 
     def opposed(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return -3 * network(values)

@@ -13,21 +13,15 @@ import pytest
 from deid_node.errors import ImplausibleFaceMask
 from deid_node.face.nnunet.effort import BALANCED, EXACT
 from deid_node.face.nnunet.imported import ImportedModel, load_imported
-from deid_node.face.nnunet.plans import Planned
 from deid_node.face.nnunet.second import mean_in_half, prepare_second
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
+from tests.fakes.network_answers import CASES, planned_of, ramp_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-CASES = (
-    *("as it is", "no mirrors", "resampled", "thick slices", "a thick network", "zero air"),
-    *("half the spacing", "turned", "smaller than a window"),
-)
 
 
 @pytest.fixture(scope="session")
@@ -46,27 +40,6 @@ def stored() -> dict[str, dict[str, NDArray[Any]]]:
     return cases
 
 
-def planned_of(case: dict[str, NDArray[Any]]) -> Planned:
-    forward = tuple(int(axis) for axis in case["forward"])
-    return Planned(
-        generation=2,
-        spacing_mm=tuple(float(mm) for mm in case["target"]),
-        patch=tuple(int(n) for n in case["patch"]),
-        transpose_forward=forward,
-        transpose_backward=tuple(forward.index(axis) for axis in range(3)),
-        masked_norm=bool(case["masked"]),
-        labels=(1,),
-        mirror_axes=tuple(int(axis) for axis in case["mirror"]),
-    )
-
-
-def ramp(patch: tuple[int, ...]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Make the network of the stored answers: values times a ramp, against half the ramp."""
-    count = int(np.prod(patch))
-    rising = np.arange(count, dtype=np.float32).reshape(patch) / np.float32(count)
-    return lambda values: np.stack([values * rising, values * 0 + rising * np.float32(0.5)])
-
-
 def digest(array: NDArray[Any]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
 
@@ -80,11 +53,11 @@ def test_input_and_mean_logits_are_nnunetv2s_to_the_last_bit(
     stored: dict[str, dict[str, NDArray[Any]]], name: str
 ) -> None:
     case = stored[name]
-    planned = planned_of(case)
+    planned = planned_of(case, generation=2)
 
     prepared = prepare_second(case["image"].astype(np.float32), spacing_of(case), planned)
     logits = mean_in_half(
-        (ramp(planned.patch),), prepared.values, planned.patch, planned.mirror_axes
+        (ramp_network(planned.patch),), prepared.values, planned.patch, planned.mirror_axes
     )
 
     assert prepared.values.shape == tuple(case["prepared_shape"])
@@ -97,9 +70,9 @@ def test_no_voxel_of_the_answer_differs(
     stored: dict[str, dict[str, NDArray[Any]]], name: str
 ) -> None:
     case = stored[name]
-    planned = planned_of(case)
+    planned = planned_of(case, generation=2)
     model = ImportedModel(
-        planned=planned, postprocessing=None, folds=(ramp(planned.patch),), effort=EXACT
+        planned=planned, postprocessing=None, folds=(ramp_network(planned.patch),), effort=EXACT
     )
 
     labels = model.segment(case["image"].astype(np.float32), spacing_of(case))
@@ -112,11 +85,11 @@ def test_a_lesser_effort_answers_nearly_alike(
     stored: dict[str, dict[str, NDArray[Any]]], name: str
 ) -> None:
     case = stored[name]
-    planned = planned_of(case)
+    planned = planned_of(case, generation=2)
     model = ImportedModel(
         planned=planned,
         postprocessing=None,
-        folds=(ramp(planned.patch),),
+        folds=(ramp_network(planned.patch),),
         effort=replace(BALANCED, mirrored=True),
     )
     near = np.ones(case["image"].shape, bool)
@@ -130,8 +103,8 @@ def test_two_folds_are_averaged_before_the_decision(
     stored: dict[str, dict[str, NDArray[Any]]],
 ) -> None:
     case = stored["as it is"]
-    planned = planned_of(case)
-    network = ramp(planned.patch)
+    planned = planned_of(case, generation=2)
+    network = ramp_network(planned.patch)
     image = case["image"].astype(np.float32)
     folds = (network, lambda values: -3 * network(values))
     model = ImportedModel(planned=planned, postprocessing=None, folds=folds, effort=EXACT)
@@ -144,7 +117,9 @@ def test_two_folds_are_averaged_before_the_decision(
 def test_an_image_of_zeros_is_held(stored: dict[str, dict[str, NDArray[Any]]]) -> None:
     with pytest.raises(ImplausibleFaceMask):
         prepare_second(
-            np.zeros((9, 9, 9), np.float32), (1.0, 1.0, 1.0), planned_of(stored["as it is"])
+            np.zeros((9, 9, 9), np.float32),
+            (1.0, 1.0, 1.0),
+            planned_of(stored["as it is"], generation=2),
         )
 
 

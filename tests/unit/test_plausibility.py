@@ -51,10 +51,20 @@ def test_a_face_of_any_size_passes(share: float) -> None:
 def test_a_face_passes_in_any_order_of_voxels() -> None:
     volume = head_volume(turn=rotation(20, -10))
 
-    model = FakeFaceModel(spacing_mm=6.0)
+    model = FakeFaceModel(spacing_mm=6.0, scale=1.0)
     for turned, _, _ in islice(every_order(volume), 0, None, 5):
         estimate = model.estimate(turned)
         judge(shape_mask(estimate, turned, MaskPolicy()), estimate, turned)
+
+
+def test_a_brain_that_ends_far_below_the_heads_top_is_held() -> None:
+    mask, estimate, volume = case()
+    brain = estimate.brain.copy()
+    top = np.flatnonzero((brain > 0.5).any(axis=(0, 1)))[-1]
+    brain[:, :, top - 2 :] = 0
+
+    with pytest.raises(ImplausibleFaceMask, match="top"):
+        judge(mask, replace(estimate, brain=brain), volume)
 
 
 def test_a_face_cut_at_the_nose_passes() -> None:

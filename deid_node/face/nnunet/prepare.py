@@ -65,10 +65,7 @@ def prepare(
     ImplausibleFaceMask
         If all of the image is zero.
     """
-    inside = ndimage.binary_fill_holes(image != 0)
-    if not inside.any():
-        raise ImplausibleFaceMask(why="every voxel of the image is zero")
-    (box,) = ndimage.find_objects(inside.astype(int))
+    inside, box = find_inside(image)
     order = planned.transpose_forward
     values = image[box].transpose(order)
     spacing = tuple(spacing_mm[axis] for axis in order)
@@ -90,6 +87,21 @@ def prepare(
         spacing_mm=spacing_mm,
         box=box,
     )
+
+
+def find_inside(image: NDArray[np.float32]) -> tuple[NDArray[np.bool_], tuple[slice, ...]]:
+    """Find the voxels that are not zero, or lie between such, and the box that holds them.
+
+    Raises
+    ------
+    ImplausibleFaceMask
+        If all of the image is zero.
+    """
+    inside = ndimage.binary_fill_holes(image != 0)
+    if not inside.any():
+        raise ImplausibleFaceMask(why="every voxel of the image is zero")
+    (box,) = ndimage.find_objects(inside.astype(int))
+    return inside, box
 
 
 def _standardise(

@@ -10,11 +10,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import ndimage
 
-from deid_node.errors import ImplausibleFaceMask
 from deid_node.face.nnunet.lines import resample_quickly
-from deid_node.face.nnunet.prepare import Prepared
+from deid_node.face.nnunet.prepare import Prepared, find_inside
 from deid_node.face.nnunet.resample import resample, thick_axis
 from deid_node.face.nnunet.tiles import lattice, window_weight
 
@@ -54,10 +52,7 @@ def prepare_second(
     ImplausibleFaceMask
         If all of the image is zero.
     """
-    inside = ndimage.binary_fill_holes(image != 0)
-    if not inside.any():
-        raise ImplausibleFaceMask(why="every voxel of the image is zero")
-    (box,) = ndimage.find_objects(inside.astype(int))
+    inside, box = find_inside(image)
     order = planned.transpose_forward
     # a view of the whole: the last bit of a mean depends on how values lie in memory
     values = image.copy()[box].transpose(order)
