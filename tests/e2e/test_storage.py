@@ -30,6 +30,7 @@ from deid_node.node.states import State
 from deid_node.node.storage_scp import StorageSCP
 from tests.fakes.clock import FakeClock
 from tests.fakes.peer import send
+from tests.fakes.raw_peer import RawPeer, associate_rq
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
@@ -294,12 +295,12 @@ def send_raw(association: Association, sop_instance_uid: str, encoded: bytes) ->
 
 
 def rejected(port: int, *, calling: str, called: str) -> bool:
-    ae = AE(calling)
-    ae.add_requested_context(sop.Verification)
-    association = ae.associate("127.0.0.1", port, ae_title=called)
-    if association.is_established:
-        association.release()
-    return bool(association.is_rejected)
+    """Ask byte by byte: pynetdicom on a busy machine may miss the answer of a peer that is quick."""
+    with RawPeer(port) as peer:
+        peer.say(associate_rq(calling=calling, called=called))
+        kind, _ = peer.hear()
+        assert kind in {2, 3}
+        return kind == 3
 
 
 def test_only_known_callers_that_name_this_node_are_let_in(scp: StorageSCP) -> None:
@@ -311,7 +312,7 @@ def test_only_known_callers_that_name_this_node_are_let_in(scp: StorageSCP) -> N
 @pytest.mark.parametrize("callers", [()])
 def test_empty_list_of_callers_lets_nobody_in(scp: StorageSCP) -> None:
     for calling in ("PACS", "DEIDNODE", "ANY-SCU", ""):
-        assert rejected(scp.port, calling=calling or "ECHOSCU", called="DEIDNODE")
+        assert rejected(scp.port, calling=calling, called="DEIDNODE")
 
 
 def test_more_associations_than_allowed_are_rejected(scp: StorageSCP) -> None:
