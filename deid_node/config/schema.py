@@ -72,6 +72,11 @@ class SeriesArrival(Section):
     max_open_seconds: float = Field(
         3600, gt=0, description="Close a series after this at the latest, in seconds."
     )
+    late: Literal["hold", "replace"] = Field(
+        "hold",
+        description="What comes after its series has left: held for a person, or the whole series "
+        "is worked on anew and sent again under the same UIDs.",
+    )
 
 
 class Spool(Section):
@@ -84,6 +89,18 @@ class Spool(Section):
     keep_originals_hours: float = Field(
         0, ge=0, description="Keep originals after delivery, in hours; 0 deletes them at once."
     )
+    keep_pictures_hours: float | None = Field(
+        None,
+        ge=0,
+        description="Keep before/after pictures after delivery, in hours; they show faces. "
+        "As long as originals by default.",
+    )
+
+    @property
+    def picture_hours(self) -> float:
+        """How long pictures are kept."""
+        kept = self.keep_pictures_hours
+        return self.keep_originals_hours if kept is None else kept
 
 
 class Face(Section):

@@ -25,6 +25,7 @@ from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node.assembly import Assembly
 from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
+from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
 from deid_node.node.storage_scp import StorageSCP
@@ -390,7 +391,7 @@ def test_resend_of_a_purged_instance_leaves_no_file(
     assert claim is not None
     ledger.ready(claim.generation, ["archive"])
     DeliveryRows(ledger).settled(claim.generation, "archive")
-    ledger.purged(claim.generation)
+    PurgeRows(ledger).purged(claim.generation)
     spool.discard(claim.instances)
 
     status = send(series[:1], scp.port)

@@ -22,6 +22,7 @@ from deid_node.errors import (
 )
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.records import SeriesRecords
@@ -36,6 +37,8 @@ from tests.fakes.series import mr_series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from deid_node.pipeline.review import Review
 
 SERIES = SeriesKey("k7q2m4x9tz3a")
 FIRST = Generation(series=SERIES, number=1)
@@ -86,12 +89,17 @@ class Node:
             spool=self.spool,
             outbox=self.outbox,
             deidentify=self._deidentify,
-            keep_picture=lambda series, _evidence: self.pictures.append(series),
+            keep_picture=self._keep_picture,
             destinations=["archive"],
             records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
         )
 
-    def _deidentify(self, paths: Sequence[Path]) -> DeidentifiedSeries:
+    def _keep_picture(self, name: str, _evidence: object) -> str:
+        self.pictures.append(name)
+        return "digest"
+
+    def _deidentify(self, paths: Sequence[Path], review: Review) -> DeidentifiedSeries:
+        self.review = review
         self.seen = [path.read_bytes() for path in paths]
         return self.deidentify()
 
@@ -310,7 +318,7 @@ def test_instance_that_comes_meanwhile_makes_the_result_void(node: Node) -> None
 def test_claim_that_a_broken_ledger_left_is_taken_up_by_the_next_step(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_arguments: object) -> bool:
+    def broken(*_arguments: object, **_more: object) -> bool:
         raise OSError("broken")
 
     node.receive(b"1")
@@ -337,13 +345,15 @@ def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:
 
 @pytest.mark.parametrize("keep_seconds", [0.0, 3600.0])
 def test_originals_are_deleted_when_their_time_is_over_and_not_before(
-    node: Node, keep_seconds: float
+    node: Node, tmp_path: Path, keep_seconds: float
 ) -> None:
     retention = Retention(
         ledger=node.ledger,
         spool=node.spool,
         outbox=node.outbox,
+        pictures=Pictures(tmp_path),
         keep_seconds=keep_seconds,
+        keep_picture_seconds=keep_seconds,
         now=node.clock,
     )
     node.receive(b"1")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deid_node.node.assembly import Assembly
     from deid_node.node.ledger import Ledger
     from deid_node.node.spool import Draft, Spool
+    from deid_node.node.states import Arrival
 
 
 @dataclass(slots=True)
@@ -90,8 +91,20 @@ class Keeping:
             # Rolled back for certain, and files that nobody knows of would fill the disk further.
             self._spool.discard(kept for kept, is_new in settled if is_new)
             raise
-        for (kept, _), arrival in zip(settled, arrivals, strict=True):
-            if arrival.state is State.RECEIVING:
+        for (kept, is_new), arrival in zip(settled, arrivals, strict=True):
+            if arrival.state is State.RECEIVING or self._is_wanted_again(arrival, is_new=is_new):
                 self._assembly.arrived(kept.series)
             elif arrival.state is State.PURGED:
                 self._spool.discard([kept])
+
+    def _is_wanted_again(self, arrival: Arrival, *, is_new: bool) -> bool:
+        """Tell whether a known instance, deleted before, may be needed for a later generation.
+
+        When a purged series is sent again, its files wait until it falls silent: what comes
+        late may be the last of them.
+        """
+        if not arrival.is_known or not is_new:
+            return False
+        if arrival.state is State.HELD:
+            return self._ledger.came_back(arrival.generation)
+        return arrival.state is State.PURGED and self._ledger.replaces_late
