@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,29 +15,11 @@ from deid_node.dicom.series import Series
 from deid_node.errors import ImplausibleFaceMask
 from deid_node.pipeline.deidentify import deidentify
 from deid_node.pipeline.review import Evidence, Review
-from tests.fakes.face import CARD, FakeFaceModel
+from tests.fakes.face import UnsureModel
 from tests.fakes.recipe import recipe_of
 
 if TYPE_CHECKING:
-    from deid_node.dicom.volume import Volume
-    from deid_node.face.model import FaceEstimate, ModelCard
     from deid_node.pipeline.deidentify import DeidentifiedSeries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnsureModel:
-    """Sees what `FakeFaceModel` sees, and is sure of nothing of it; or sees no face at all."""
-
-    highest: float = 0.8
-    card: ModelCard = CARD
-
-    def estimate(self, volume: Volume) -> FaceEstimate:
-        estimate = FakeFaceModel().estimate(volume)
-        return replace(
-            estimate,
-            face=np.minimum(estimate.face, np.float32(self.highest)),
-            ears=np.minimum(estimate.ears, np.float32(self.highest)),
-        )
 
 
 @lru_cache

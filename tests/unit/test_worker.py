@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from deid_node.dicom.part10 import EncodedInstance
 from deid_node.errors import (
     AuditUnusable,
+    ImplausibleFaceMask,
     NotDicom,
     SpoolFull,
     TooFewSlices,
@@ -206,6 +207,67 @@ def test_unexpected_fault_holds_the_series_without_its_text(
     assert CANARY not in reason
     assert CANARY not in caplog.text
     assert error_id in {record.fields.get("error_id") for record in caplog.records}  # type: ignore[attr-defined]
+
+
+def doubtful(node: Node) -> Callable[[], DeidentifiedSeries]:
+    def doubt() -> DeidentifiedSeries:
+        node.review.show(None)  # type: ignore[arg-type]
+        raise ImplausibleFaceMask(why="a test")
+
+    return doubt
+
+
+def test_picture_of_a_doubtful_mask_is_kept_and_what_was_accepted_comes_with_the_claim(
+    node: Node,
+) -> None:
+    node.deidentify = doubtful(node)
+    node.receive(b"1")
+    node.worker.step()
+    database = node.ledger.database.connection
+    [picture] = database.execute("SELECT picture FROM series").fetchone()
+    before = (node.state, list(node.pictures), node.review.accepted)
+    database.execute("UPDATE series SET accepted = picture, state = 'received'")
+
+    node.worker.step()
+
+    assert before == (State.HELD, [SERIES], None)
+    assert node.review.accepted == picture == "digest"
+
+
+def test_doubtful_mask_is_held_though_its_picture_cannot_be_kept(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_name: str, _evidence: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(node.worker, "_keep_picture", fail)
+    node.deidentify = doubtful(node)
+    node.receive(b"1")
+
+    node.worker.step()
+
+    assert node.reason()[0] == "ImplausibleFaceMask"
+    assert node.ledger.database.connection.execute("SELECT picture FROM series").fetchone() == (
+        None,
+    )
+
+
+@pytest.mark.parametrize("what", ["missing", "changed"])
+def test_instances_that_are_missing_or_there_twice_are_named_before_anything_is_read(
+    node: Node, what: str
+) -> None:
+    node.receive(b"1")
+    if what == "missing":
+        node.spool.discard(node.spool.recover())
+    else:
+        node.ledger.arrived(node.spool.keep(SERIES, InstanceKey("i1"), [b"other"]))
+        node.ledger.received(SERIES)
+
+    node.worker.step()
+
+    expected = {"missing": "OriginalsMissing", "changed": "DuplicateInstance"}
+    assert node.reason()[0] == expected[what]
+    assert node.seen == []
 
 
 def test_picture_that_cannot_be_kept_holds_the_series(
