@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from deid_node.errors import DeidNodeError
+    from deid_node.headers.pseudonyms import SeriesKey
 
 Found = tuple[Generation, State]
 
@@ -98,6 +99,14 @@ def instances_of(database: sqlite3.Connection, generation: Generation) -> tuple[
     return tuple(
         Kept(series=generation.series, instance=InstanceKey(row[0]), digest=row[1]) for row in rows
     )
+
+
+def count_instances(database: sqlite3.Connection, series: SeriesKey) -> int:
+    """Count the SOP Instance UIDs of a series, of all its generations."""
+    row = database.execute(
+        "SELECT count(DISTINCT instance) FROM instance WHERE series = ?", (series,)
+    ).fetchone()
+    return int(row[0])
 
 
 def _found_for(

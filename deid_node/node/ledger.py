@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from deid_node.errors import KeyUnusable
+from deid_node.errors import KeyUnusable, SeriesIncomplete
 from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node import delivery_schema, ledger_schema
-from deid_node.node.arrivals import arrive, came_back, instances_of
+from deid_node.node.arrivals import arrive, came_back, count_instances, instances_of
 from deid_node.node.ledger_database import (
     LedgerDatabase,
     generation_of,
@@ -104,6 +104,26 @@ class Ledger:
             return found is not None and move(
                 database, found[0], State.RECEIVING, State.RECEIVED, at=self._now()
             )
+
+    def incomplete(self, series: SeriesKey, *, n_expected: int) -> bool:
+        """Hold an open series of which the source has more; False if it is not open."""
+        with self._transaction() as database:
+            found = latest(database, series)
+            error = SeriesIncomplete(
+                n_expected=n_expected, n_received=count_instances(database, series)
+            )
+            if found is None or not move(
+                database, found[0], State.RECEIVING, State.HELD, at=self._now()
+            ):
+                return False
+            reason = Reason(error=type(error).__name__, message=str(error))
+            give_reason(database, found[0], reason)
+            return True
+
+    def n_instances(self, series: SeriesKey) -> int:
+        """Count the SOP Instance UIDs of a series, of all its generations."""
+        with self._transaction() as database:
+            return count_instances(database, series)
 
     def while_purged(self, series: SeriesKey, discard: Callable[[Sequence[Kept]], None]) -> None:
         """Delete what came again of a series that is purged, while nothing can join it."""

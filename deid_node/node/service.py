@@ -16,6 +16,8 @@ from deid_node.dicom.series import read_series
 from deid_node.errors import SettingsInvalid, SpoolError
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
+from deid_node.node.completeness import Patience
+from deid_node.node.counting import Counting
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import Pictures
 from deid_node.node.inference import inference_apart
@@ -114,10 +116,7 @@ class Service:
         ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
         spool = Spool(folder / "received", reserve_bytes=round(settings.spool.reserve_gib * GIB))
         outbox = Outbox(folder / "outbox")
-        assembly = Assembly(
-            quiet_seconds=settings.series.quiet_seconds,
-            max_open_seconds=settings.series.max_open_seconds,
-        )
+        assembly = assembly_of(settings, ledger)
         pictures = Pictures(folder)
         recover(ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly)
         self._start_threads(ledger, spool, outbox, pictures, assembly)
@@ -182,13 +181,14 @@ class Service:
         )
 
         def keep_time() -> float:
-            for series in assembly.closed():
-                if not ledger.received(series):
-                    ledger.while_purged(series, spool.discard)
+            close(assembly, ledger=ledger, spool=spool)
             retention.step()
             return TICK_SECONDS
 
-        for name, step in (("time", keep_time), ("worker", worker.step), *self._sending.steps()):
+        steps = [("time", keep_time), ("worker", worker.step), *self._sending.steps()]
+        if settings.sources:
+            steps.append(("count", Counting(settings.sources, assembly).step))
+        for name, step in steps:
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -202,6 +202,31 @@ class Service:
             except Exception as error:  # noqa: BLE001 - a full disk must not end a thread
                 event(logger, "step-failed", level=logging.ERROR, error=type(error).__name__)
                 pause = FAULT_PAUSE_SECONDS
+
+
+def assembly_of(settings: Settings, ledger: Ledger) -> Assembly:
+    """Make the table of open series."""
+    chosen = settings.series
+    return Assembly(
+        Patience(
+            quiet_seconds=chosen.quiet_seconds,
+            released_seconds=chosen.released_seconds,
+            complete_seconds=chosen.complete_seconds,
+            max_open_seconds=chosen.max_open_seconds,
+        ),
+        count=ledger.n_instances,
+        sources={caller for source in settings.sources for caller in source.callers},
+    )
+
+
+def close(assembly: Assembly, *, ledger: Ledger, spool: Spool) -> None:
+    """Hand on the series that are complete; hold those of which the source has more."""
+    for series, n_expected in assembly.closed().items():
+        if n_expected is not None:
+            if ledger.incomplete(series, n_expected=n_expected):
+                event(logger, "series-incomplete", level=logging.WARNING, series=series)
+        elif not ledger.received(series):
+            ledger.while_purged(series, spool.discard)
 
 
 def recover(

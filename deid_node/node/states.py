@@ -35,7 +35,7 @@ class State(enum.Enum):
 
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
-    State.RECEIVING: frozenset({State.RECEIVED}),
+    State.RECEIVING: frozenset({State.RECEIVED, State.HELD}),
     State.RECEIVED: frozenset({State.CLAIMED, State.RECEIVING}),
     State.CLAIMED: frozenset(
         {State.READY, State.HELD, State.REFUSED, State.RECEIVED, State.RECEIVING}
@@ -51,7 +51,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 }
 """From each state, the states that may follow.
 
-Back to RECEIVING: an instance arrived late, before anything left the node. CLAIMED to RECEIVED:
+RECEIVING to HELD: the source has more of it than it sent. Back to RECEIVING: an instance arrived late, before anything left the node. CLAIMED to RECEIVED:
 the node stopped, or the disk was full. HELD or REFUSED to RECEIVED: a person released it. HELD to
 READY: a person has a dead letter sent again. HELD to REFUSED: a person ended it.
 """

@@ -80,7 +80,13 @@ def settings_file(
     series: str = "",
     more: str = "",
 ) -> Path:
-    """Write settings and key; the archive is a DICOM destination on that port."""
+    """Write settings and key; the archive is a DICOM destination on that port.
+
+    Series are complete after silence, whatever else is known; `series` may say otherwise.
+    """
+    for key in ("released_seconds", "complete_seconds"):
+        if key not in series:
+            series += f"\n{key} = {quiet_seconds}"
     text = SETTINGS.format(port=port, quiet_seconds=quiet_seconds, series=series, more=more)
     if archive is not None:
         text += DICOM_DESTINATION.format(port=archive)

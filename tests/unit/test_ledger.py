@@ -30,6 +30,7 @@ REASON = Reason(error="UnevenSlices", message="5 slices: one gap is 2 mm", error
 
 STEPS = {
     (State.RECEIVING, State.RECEIVED),
+    (State.RECEIVING, State.HELD),
     (State.RECEIVED, State.CLAIMED),
     (State.RECEIVED, State.RECEIVING),
     (State.CLAIMED, State.READY),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.assembly import Assembly
 from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
@@ -16,6 +15,7 @@ from deid_node.node.retention import Retention
 from deid_node.node.service import recover
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
+from tests.fakes.assembly import by_silence
 from tests.fakes.clock import FakeClock
 from tests.fakes.sender import some_instances
 
@@ -133,7 +133,7 @@ def test_start_deletes_pictures_that_nobody_keeps(node: Node) -> None:
         spool=node.spool,
         outbox=node.outbox,
         pictures=node.pictures,
-        assembly=Assembly(quiet_seconds=1, max_open_seconds=1),
+        assembly=by_silence(1, max_open_seconds=1),
     )
 
     assert node.kept()["work"] == [SERIES]
