@@ -20,8 +20,9 @@ from deid_node.node.completeness import Patience
 from deid_node.node.counting import Counting
 from deid_node.node.ledger import Ledger
 from deid_node.node.service import Service, status
+from tests.e2e.test_peers import orthanc
 from tests.fakes.clock import FakeClock
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.node import eventually, is_open, recipe_for, settings_file
 from tests.fakes.peer import send
 from tests.fakes.series import mr_series
 
@@ -76,7 +77,7 @@ def other(question: Dataset) -> Dataset:
     return answer
 
 
-def counted(port: int) -> int | None:
+def counted(port: int, *, study: str = "1.2", series: str = "1.2.3") -> int | None:
     """Ask about a series that has fallen silent; give what the table of open series learns."""
     clock = FakeClock()
     assembly = Assembly(
@@ -87,7 +88,7 @@ def counted(port: int) -> int | None:
     )
     assembly.arrived(
         SERIES,
-        Origin(visit=Visit("SCANNER"), study_instance_uid="1.2", series_instance_uid="1.2.3"),
+        Origin(visit=Visit("SCANNER"), study_instance_uid=study, series_instance_uid=series),
     )
     clock.advance(5)
     source = Source(callers=("SCANNER",), ae_title="PACS", host="127.0.0.1", port=port, seconds=5)
@@ -132,6 +133,25 @@ def test_source_that_is_not_there_or_hangs_up_is_not_waited_for() -> None:
     assert counted(gone) is None
     with Archive(fail).running() as port:
         assert counted(port) is None
+
+
+@pytest.mark.peer
+def test_orthanc_counts(tmp_path: Path, peer: Callable[[str], str]) -> None:
+    ports = {}
+    for name in ("orthanc", "http"):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            ports[name] = probe.getsockname()[1]
+    series = mr_series(np.zeros((4, 8, 8), np.uint16))
+    uids = {
+        "study": str(series[0].StudyInstanceUID),
+        "series": str(series[0].SeriesInstanceUID),
+    }
+    with orthanc(peer("Orthanc"), tmp_path, ports):
+        eventually(lambda: is_open(ports["orthanc"]))
+        send(series, ports["orthanc"], called="ORTHANC")
+
+        assert counted(ports["orthanc"], **uids) == 4
+        assert counted(ports["orthanc"]) is None
 
 
 def settings_with(folder: Path, series: str, sources: str = "") -> Settings:

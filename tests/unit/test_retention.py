@@ -12,7 +12,7 @@ from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.retention import Retention
-from deid_node.node.service import recover
+from deid_node.node.service import close, recover
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from tests.fakes.assembly import by_silence
@@ -120,6 +120,29 @@ def test_what_was_replaced_goes_and_its_instances_stay_with_the_successor(node: 
     assert node.ledger.states() == {FIRST: State.PURGED, SECOND: State.DELIVERED}
     assert node.kept() == {"received": [SERIES], "outbox": [SECOND.name], "work": [SECOND.name]}
     assert len(node.spool.recover()) == 2
+
+
+def test_purge_of_a_series_leaves_what_a_later_generation_is_made_of(node: Node) -> None:
+    retention = node.retain(originals=0, pictures=0)
+    node.deliver("a")
+    node.ledger.arrived(node.spool.keep(SERIES, InstanceKey("b"), [b"face"]))
+
+    retention.step()
+
+    assert node.ledger.states() == {FIRST: State.PURGED, SECOND: State.RECEIVING}
+    assert len(node.spool.recover()) == 2
+
+
+def test_what_came_again_and_brought_nothing_new_is_deleted(node: Node) -> None:
+    node.deliver("a")
+    node.retain(originals=0, pictures=0).step()
+    assembly = by_silence(0, max_open_seconds=1)
+    node.spool.keep(SERIES, InstanceKey("a"), [b"face"])
+    assembly.arrived(SERIES)
+
+    close(assembly, ledger=node.ledger, spool=node.spool)
+
+    assert node.spool.recover() == []
 
 
 def test_start_deletes_pictures_that_nobody_keeps(node: Node) -> None:
