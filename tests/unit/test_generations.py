@@ -84,6 +84,7 @@ def test_earlier_generation_is_sent_until_the_later_one_is_ready_and_not_after(
     rows = DeliveryRows(ledger)
     ledger.arrived(instance("a"))
     make_ready(ledger, "archive", "copies")
+    rows.failed(FIRST, "copies", OriginalsMissing(n_instances=1), had_success=False)
     ledger.arrived(instance("b"))
     before = (rows.owed_to("archive"), rows.answered(FIRST, "archive", 1, 0))
 
@@ -92,6 +93,7 @@ def test_earlier_generation_is_sent_until_the_later_one_is_ready_and_not_after(
     assert before == ([FIRST], True)
     assert rows.owed_to("archive") == rows.owed_to("copies") == [SECOND]
     assert rows.answered(FIRST, "archive", 2, 0) is False
+    assert rows.overdue("copies", 0) == []
     assert ledger.states() == {FIRST: State.REPLACED, SECOND: State.READY}
 
 
