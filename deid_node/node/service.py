@@ -222,16 +222,24 @@ def assembly_of(settings: Settings, ledger: Ledger) -> Assembly:
 def close(assembly: Assembly, *, ledger: Ledger, spool: Spool) -> None:
     """Hand on the series that are complete; hold those of which the source has more.
 
-    What came again of a purged series, and did not bring anything new, is deleted.
+    What came again of a purged series, and did not bring anything new, is deleted. What the
+    ledger cannot note now is closed anew after another silence.
     """
-    for series, n_expected in assembly.closed().items():
-        if n_expected is None:
-            is_open = ledger.received(series)
-        else:
-            is_open = ledger.incomplete(series, n_expected=n_expected)
-            event(logger, "series-incomplete", level=logging.WARNING, series=series)
-        if not is_open:
-            ledger.while_purged(series, spool.discard)
+    closed = assembly.closed()
+    try:
+        while closed:
+            series, n_expected = next(iter(closed.items()))
+            if n_expected is None:
+                is_open = ledger.received(series)
+            else:
+                is_open = ledger.incomplete(series, n_expected=n_expected)
+                event(logger, "series-incomplete", level=logging.WARNING, series=series)
+            if not is_open:
+                ledger.while_purged(series, spool.discard)
+            del closed[series]
+    finally:
+        for series in closed:
+            assembly.arrived(series)
 
 
 def recover(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.retention import Retention
 from deid_node.node.service import close, recover
-from deid_node.node.spool import Spool
+from deid_node.node.spool import Kept, Spool
 from deid_node.node.states import Generation, State
 from tests.fakes.assembly import by_silence
 from tests.fakes.clock import FakeClock
@@ -143,6 +144,27 @@ def test_what_came_again_and_brought_nothing_new_is_deleted(node: Node) -> None:
     close(assembly, ledger=node.ledger, spool=node.spool)
 
     assert node.spool.recover() == []
+
+
+def test_series_that_the_ledger_cannot_close_is_closed_later(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_series: SeriesKey) -> bool:
+        raise sqlite3.OperationalError("database is locked")
+
+    assembly = by_silence(0, max_open_seconds=1)
+    others = [SeriesKey("one"), SeriesKey("two")]
+    for each in others:
+        node.ledger.arrived(Kept(series=each, instance=InstanceKey("i"), digest="d"))
+        assembly.arrived(each)
+    with monkeypatch.context() as patch:
+        patch.setattr(node.ledger, "received", locked)
+        with pytest.raises(sqlite3.OperationalError):
+            close(assembly, ledger=node.ledger, spool=node.spool)
+
+    close(assembly, ledger=node.ledger, spool=node.spool)
+
+    assert set(node.ledger.states().values()) == {State.RECEIVED}
 
 
 def test_start_deletes_pictures_that_nobody_keeps(node: Node) -> None:
