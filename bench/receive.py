@@ -277,10 +277,10 @@ def serve(folder: Path, port: int, *, durable: bool) -> None:
     """Run our receiver alone, until it is told to stop."""
     from deid_node.config.schema import Node
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.assembly import Assembly
     from deid_node.node.ledger import Ledger
     from deid_node.node.spool import Spool
     from deid_node.node.storage_scp import StorageSCP
+    from tests.fakes.assembly import by_silence
 
     ledger = Ledger(folder / "ledger.sqlite")
     if not durable:
@@ -290,7 +290,7 @@ def serve(folder: Path, port: int, *, durable: bool) -> None:
         Node(port=port, callers=("PACS",), max_associations=N_IDLE + 10),
         spool=Spool(folder / "received", reserve_bytes=0),
         ledger=ledger,
-        assembly=Assembly(quiet_seconds=3600, max_open_seconds=3600),
+        assembly=by_silence(3600, max_open_seconds=3600),
         pseudonyms=Pseudonyms(bytes(range(32))),
     )
     scp.start()

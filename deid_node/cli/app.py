@@ -14,13 +14,16 @@ from deid_node.cli import (
     audit,
     config,
     deface,
+    hold,
     inspect,
     mapping,
     profile,
+    purge,
     retry,
     scrub,
     send,
     serve,
+    status,
     verify,
     weights,
 )
@@ -46,10 +49,11 @@ app = Typer(
 for verb in (
     *(serve.serve, send.send, deface.deface, scrub.scrub),
     *(inspect.inspect, verify.verify),
-    *(admin.init, admin.status, retry.retry, admin.echo),
+    *(admin.init, status.status, retry.retry, purge.purge, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
 app.command(rich_help_panel="Verbs")(admin.version)
+app.add_typer(hold.app, name="hold", rich_help_panel="Verbs")
 app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
 app.add_typer(config.app, name="config", rich_help_panel="What it is made of")
 app.add_typer(audit.app, name="audit", rich_help_panel="What it is made of")

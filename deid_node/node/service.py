@@ -16,12 +16,15 @@ from deid_node.dicom.series import read_series
 from deid_node.errors import SettingsInvalid, SpoolError
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
+from deid_node.node.completeness import Patience
+from deid_node.node.counting import Counting
 from deid_node.node.durable import make_private_folder
-from deid_node.node.evidence import keep_picture
+from deid_node.node.evidence import Pictures
 from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.patients import with_patients_named
+from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.sending import Sending
@@ -107,16 +110,16 @@ class Service:
         settings, folder = self._settings, self._settings.spool.folder
         make_private_folder(folder)
         self._lock = _exclusive(folder / "lock")
-        self._ledger = ledger = Ledger(folder / LEDGER)
+        self._ledger = ledger = Ledger(
+            folder / LEDGER, replaces_late=settings.series.late == "replace"
+        )
         ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
         spool = Spool(folder / "received", reserve_bytes=round(settings.spool.reserve_gib * GIB))
         outbox = Outbox(folder / "outbox")
-        assembly = Assembly(
-            quiet_seconds=settings.series.quiet_seconds,
-            max_open_seconds=settings.series.max_open_seconds,
-        )
-        recover(ledger=ledger, spool=spool, outbox=outbox, assembly=assembly)
-        self._start_threads(ledger, spool, outbox, assembly)
+        assembly = assembly_of(settings, ledger)
+        pictures = Pictures(folder)
+        recover(ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly)
+        self._start_threads(ledger, spool, outbox, pictures, assembly)
         self._scp = StorageSCP(
             settings.node,
             spool=spool,
@@ -146,7 +149,12 @@ class Service:
         event(logger, "stopped")
 
     def _start_threads(
-        self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
+        self,
+        ledger: Ledger,
+        spool: Spool,
+        outbox: Outbox,
+        pictures: Pictures,
+        assembly: Assembly,
     ) -> None:
         settings = self._settings
         self._sending = Sending(
@@ -156,10 +164,10 @@ class Service:
             ledger=ledger,
             spool=spool,
             outbox=outbox,
-            deidentify=lambda paths: deidentify(read_series(paths), self._recipe),
-            keep_picture=lambda series, evidence: keep_picture(
-                settings.spool.folder, series, evidence
+            deidentify=lambda paths, review: deidentify(
+                read_series(paths), self._recipe, review=review
             ),
+            keep_picture=pictures.keep,
             destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
         )
@@ -167,16 +175,20 @@ class Service:
             ledger=ledger,
             spool=spool,
             outbox=outbox,
+            pictures=pictures,
             keep_seconds=settings.spool.keep_originals_hours * 3600,
+            keep_picture_seconds=settings.spool.picture_hours * 3600,
         )
 
         def keep_time() -> float:
-            for series in assembly.closed():
-                ledger.received(series)
+            close(assembly, ledger=ledger, spool=spool)
             retention.step()
             return TICK_SECONDS
 
-        for name, step in (("time", keep_time), ("worker", worker.step), *self._sending.steps()):
+        steps = [("time", keep_time), ("worker", worker.step), *self._sending.steps()]
+        if settings.sources:
+            steps.append(("count", Counting(settings.sources, assembly).step))
+        for name, step in steps:
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -192,7 +204,47 @@ class Service:
                 pause = FAULT_PAUSE_SECONDS
 
 
-def recover(*, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly) -> None:
+def assembly_of(settings: Settings, ledger: Ledger) -> Assembly:
+    """Make the table of open series."""
+    chosen = settings.series
+    return Assembly(
+        Patience(
+            quiet_seconds=chosen.quiet_seconds,
+            released_seconds=chosen.released_seconds,
+            complete_seconds=chosen.complete_seconds,
+            max_open_seconds=chosen.max_open_seconds,
+        ),
+        count=ledger.n_instances,
+        sources={caller for source in settings.sources for caller in source.callers},
+    )
+
+
+def close(assembly: Assembly, *, ledger: Ledger, spool: Spool) -> None:
+    """Hand on the series that are complete; hold those of which the source has more.
+
+    What came again of a purged series, and did not bring anything new, is deleted. What the
+    ledger cannot note now is closed anew after another silence.
+    """
+    closed = assembly.closed()
+    try:
+        while closed:
+            series, n_expected = next(iter(closed.items()))
+            if n_expected is None:
+                is_open = ledger.received(series)
+            else:
+                is_open = ledger.incomplete(series, n_expected=n_expected)
+                event(logger, "series-incomplete", level=logging.WARNING, series=series)
+            if not is_open:
+                ledger.while_purged(series, spool.discard)
+            del closed[series]
+    finally:
+        for series in closed:
+            assembly.arrived(series)
+
+
+def recover(
+    *, ledger: Ledger, spool: Spool, outbox: Outbox, pictures: Pictures, assembly: Assembly
+) -> None:
     """Take up what the last run left, however it ended.
 
     Claims are given back; instances that are durable but were not noted yet are noted; files
@@ -205,7 +257,8 @@ def recover(*, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly)
             spool.discard([kept])
     states = ledger.states()
     with_result = {State.READY, State.DELIVERED, State.HELD}
-    outbox.recover({each.series for each, state in states.items() if state in with_result})
+    outbox.recover({each.name for each, state in states.items() if state in with_result})
+    pictures.recover(PurgeRows(ledger).with_picture())
     for generation, state in states.items():
         if state is State.RECEIVING:
             assembly.arrived(generation.series)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolFull
+from deid_node.errors import OriginalsMissing, SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
@@ -230,8 +230,18 @@ class Spool:
         return kept
 
     def paths(self, instances: Iterable[Kept]) -> list[Path]:
-        """Where instances lie, in the order given."""
-        return [self._path(kept) for kept in instances]
+        """Where instances lie, in the order given.
+
+        Raises
+        ------
+        OriginalsMissing
+            If some do not.
+        """
+        paths = [self._path(kept) for kept in instances]
+        n_missing = sum(not path.exists() for path in paths)
+        if n_missing:
+            raise OriginalsMissing(n_instances=n_missing)
+        return paths
 
     def discard(self, instances: Iterable[Kept]) -> None:
         """Delete instances; a missing file is no error.

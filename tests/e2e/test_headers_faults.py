@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.headers.profile import Profile
+    from deid_node.pipeline.review import Review
 
 Stage = tuple[object, str]
 """Where a function or method is looked up, and its name."""
@@ -238,7 +239,7 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         spool=spool,
         outbox=Outbox(tmp_path / "outbox"),
         deidentify=_worked,
-        keep_picture=lambda _series, _evidence: None,
+        keep_picture=lambda _name, _evidence: "digest",
         destinations=["folder"],
         records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
     )
@@ -257,5 +258,5 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         assert files_in(tmp_path / "outbox") == []
 
 
-def _worked(paths: Sequence[Path]) -> DeidentifiedSeries:
-    return deidentify(read_series(paths), recipe_of())
+def _worked(paths: Sequence[Path], review: Review) -> DeidentifiedSeries:
+    return deidentify(read_series(paths), recipe_of(), review=review)

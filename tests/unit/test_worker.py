@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from deid_node.dicom.part10 import EncodedInstance
 from deid_node.errors import (
     AuditUnusable,
+    ImplausibleFaceMask,
     NotDicom,
     SpoolFull,
     TooFewSlices,
@@ -22,6 +23,7 @@ from deid_node.errors import (
 )
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.records import SeriesRecords
@@ -36,6 +38,8 @@ from tests.fakes.series import mr_series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from deid_node.pipeline.review import Review
 
 SERIES = SeriesKey("k7q2m4x9tz3a")
 FIRST = Generation(series=SERIES, number=1)
@@ -86,12 +90,17 @@ class Node:
             spool=self.spool,
             outbox=self.outbox,
             deidentify=self._deidentify,
-            keep_picture=lambda series, _evidence: self.pictures.append(series),
+            keep_picture=self._keep_picture,
             destinations=["archive"],
             records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
         )
 
-    def _deidentify(self, paths: Sequence[Path]) -> DeidentifiedSeries:
+    def _keep_picture(self, name: str, _evidence: object) -> str:
+        self.pictures.append(name)
+        return "digest"
+
+    def _deidentify(self, paths: Sequence[Path], review: Review) -> DeidentifiedSeries:
+        self.review = review
         self.seen = [path.read_bytes() for path in paths]
         return self.deidentify()
 
@@ -198,6 +207,67 @@ def test_unexpected_fault_holds_the_series_without_its_text(
     assert CANARY not in reason
     assert CANARY not in caplog.text
     assert error_id in {record.fields.get("error_id") for record in caplog.records}  # type: ignore[attr-defined]
+
+
+def doubtful(node: Node) -> Callable[[], DeidentifiedSeries]:
+    def doubt() -> DeidentifiedSeries:
+        node.review.show(None)  # type: ignore[arg-type]
+        raise ImplausibleFaceMask(why="a test")
+
+    return doubt
+
+
+def test_picture_of_a_doubtful_mask_is_kept_and_what_was_accepted_comes_with_the_claim(
+    node: Node,
+) -> None:
+    node.deidentify = doubtful(node)
+    node.receive(b"1")
+    node.worker.step()
+    database = node.ledger.database.connection
+    [picture] = database.execute("SELECT picture FROM series").fetchone()
+    before = (node.state, list(node.pictures), node.review.accepted)
+    database.execute("UPDATE series SET accepted = picture, state = 'received'")
+
+    node.worker.step()
+
+    assert before == (State.HELD, [SERIES], None)
+    assert node.review.accepted == picture == "digest"
+
+
+def test_doubtful_mask_is_held_though_its_picture_cannot_be_kept(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_name: str, _evidence: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(node.worker, "_keep_picture", fail)
+    node.deidentify = doubtful(node)
+    node.receive(b"1")
+
+    node.worker.step()
+
+    assert node.reason()[0] == "ImplausibleFaceMask"
+    assert node.ledger.database.connection.execute("SELECT picture FROM series").fetchone() == (
+        None,
+    )
+
+
+@pytest.mark.parametrize("what", ["missing", "changed"])
+def test_instances_that_are_missing_or_there_twice_are_named_before_anything_is_read(
+    node: Node, what: str
+) -> None:
+    node.receive(b"1")
+    if what == "missing":
+        node.spool.discard(node.spool.recover())
+    else:
+        node.ledger.arrived(node.spool.keep(SERIES, InstanceKey("i1"), [b"other"]))
+        node.ledger.received(SERIES)
+
+    node.worker.step()
+
+    expected = {"missing": "OriginalsMissing", "changed": "DuplicateInstance"}
+    assert node.reason()[0] == expected[what]
+    assert node.seen == []
 
 
 def test_picture_that_cannot_be_kept_holds_the_series(
@@ -310,7 +380,7 @@ def test_instance_that_comes_meanwhile_makes_the_result_void(node: Node) -> None
 def test_claim_that_a_broken_ledger_left_is_taken_up_by_the_next_step(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_arguments: object) -> bool:
+    def broken(*_arguments: object, **_more: object) -> bool:
         raise OSError("broken")
 
     node.receive(b"1")
@@ -337,13 +407,15 @@ def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:
 
 @pytest.mark.parametrize("keep_seconds", [0.0, 3600.0])
 def test_originals_are_deleted_when_their_time_is_over_and_not_before(
-    node: Node, keep_seconds: float
+    node: Node, tmp_path: Path, keep_seconds: float
 ) -> None:
     retention = Retention(
         ledger=node.ledger,
         spool=node.spool,
         outbox=node.outbox,
+        pictures=Pictures(tmp_path),
         keep_seconds=keep_seconds,
+        keep_picture_seconds=keep_seconds,
         now=node.clock,
     )
     node.receive(b"1")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.assembly import Visit
     from deid_node.node.receive.keeping import Keeping
     from deid_node.node.receive.negotiation import Agreement, Context
 
@@ -58,6 +59,8 @@ class Dialogue:
     ----------
     agreement
         What was negotiated.
+    visit
+        The association, for what is noted of its instances.
     keeping, pseudonyms
         Where instances go, and under which names.
     send
@@ -68,11 +71,13 @@ class Dialogue:
         self,
         agreement: Agreement,
         *,
+        visit: Visit,
         keeping: Keeping,
         pseudonyms: Pseudonyms,
         send: Callable[[bytes], None],
     ) -> None:
         self._agreement = agreement
+        self._visit = visit
         self._keeping = keeping
         self._pseudonyms = pseudonyms
         self._send = send
@@ -158,6 +163,7 @@ class Dialogue:
                 message.instance = IncomingInstance(
                     command.sop_instance_uid,
                     context,
+                    visit=self._visit,
                     keeping=self._keeping,
                     pseudonyms=self._pseudonyms,
                 )
