@@ -125,6 +125,13 @@ class Commitment(Section):
     )
 
 
+class Monitor(Section):
+    """Where a monitoring system asks: ``/live``, ``/ready`` and ``/metrics`` over HTTP."""
+
+    bind: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port | None = Field(None, description="Port to listen on; none by default.")
+
+
 class Log(Section):
     """What the node tells about itself."""
 
@@ -178,6 +185,7 @@ class Settings(Section):
     commitment: Commitment = Field(default_factory=Commitment)
     audit: Audit = Field(default_factory=Audit)
     crosswalk: Crosswalk = Field(default_factory=Crosswalk)
+    monitor: Monitor = Field(default_factory=Monitor)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="after")

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import signal
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from deid_node import log
 from deid_node.config.load import recipe_from
 from deid_node.dicom.series import read_series
-from deid_node.errors import SettingsInvalid, SpoolError
+from deid_node.errors import SettingsInvalid
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import keep_picture
 from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
+from deid_node.node.monitor.server import MonitorServer
+from deid_node.node.monitor.watch import Watch
 from deid_node.node.outbox import Outbox
+from deid_node.node.own_process import (
+    beat_seconds,
+    keep_memory_private,
+    notify,
+    on_stop_signals,
+)
 from deid_node.node.patients import with_patients_named
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.sending import Sending
 from deid_node.node.spool import Spool
+from deid_node.node.spool_lock import exclusive
 from deid_node.node.states import State
 from deid_node.node.status import LEDGER, Snapshot, status
 from deid_node.node.storage_scp import StorageSCP
@@ -34,7 +42,6 @@ from deid_node.pipeline.deidentify import deidentify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from deid_node.config.schema import Settings
     from deid_node.pipeline.recipe import Recipe
@@ -49,6 +56,8 @@ TICK_SECONDS: Final = 0.5
 FAULT_PAUSE_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 8.0
 """What runs longer than this after a stop is left to be repeated at the next start."""
+CLOSE_SECONDS: Final = 2.0
+"""Part of it in which destinations are told that associations end."""
 
 
 class Service:
@@ -65,30 +74,41 @@ class Service:
     ------
     SettingsInvalid
         If no destination is named: series would be delivered to nobody, and deleted.
-    ProfileInvalid, KeyUnusable, WeightsUnusable
-        If the recipe cannot be made; nothing was received yet.
     """
 
     def __init__(self, settings: Settings, recipe: Recipe | None = None) -> None:
         if not settings.destinations:
             raise SettingsInvalid("no destination: name at least one in [[destinations]]")
-        self._recipe = recipe or with_patients_named(
-            recipe_from(settings, segmenter=inference_apart)
-        )
         self._settings = settings
+        self._given = recipe
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open = ExitStack()
+        self._watch = Watch(
+            settings.spool.folder, reserve_bytes=round(settings.spool.reserve_gib * GIB)
+        )
 
     def run(self) -> None:
         """Receive, de-identify and send until SIGTERM or SIGINT."""
         log.configure(self._settings.log.level)
         os.umask(0o077)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self._stopping.set())
-        self.start()
-        self._stopping.wait()
-        self.stop()
+        keep_memory_private()
+        on_stop_signals(self._stopping.set)
+        with (
+            log.alone_on_standard_streams(),
+            log.told_to(self._watch.told),
+            MonitorServer(self._settings.monitor, self._watch),
+        ):
+            self.start()
+            notify("READY=1")
+            while not self._stopping.wait(beat_seconds()):
+                if self._watch.is_live():
+                    notify("WATCHDOG=1")
+            notify("STOPPING=1")
+            self.stop()
+            if self._runs_on:
+                # What is in the middle of a series must not keep the process.
+                os._exit(0)
 
     def start(self) -> None:
         """Recover what the last run left, then work, then receive.
@@ -97,8 +117,10 @@ class Service:
         ------
         SpoolError
             If another node uses the spool folder.
+        ProfileInvalid, WeightsUnusable
+            If the recipe cannot be made.
         KeyUnusable
-            If the spool was filled under another key.
+            If the key cannot be used, or the spool was filled under another one.
         AuditUnusable, CrosswalkUnusable
             If what was done cannot be put on record.
         SettingsInvalid
@@ -106,7 +128,11 @@ class Service:
         """
         settings, folder = self._settings, self._settings.spool.folder
         make_private_folder(folder)
-        self._lock = _exclusive(folder / "lock")
+        self._lock = exclusive(folder)
+        self._recipe = self._given or with_patients_named(
+            recipe_from(settings, segmenter=inference_apart)
+        )
+        self._watch.ask(weights=lambda: True)
         self._ledger = ledger = Ledger(folder / LEDGER)
         ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
         spool = Spool(folder / "received", reserve_bytes=round(settings.spool.reserve_gib * GIB))
@@ -123,8 +149,10 @@ class Service:
             ledger=ledger,
             assembly=assembly,
             pseudonyms=self._recipe.pseudonyms,
+            counts=self._watch.metrics.counts,
         )
         self._scp.start()
+        self._tell_watch(ledger, spool)
         event(logger, "listening", port=self._scp.port)
 
     @property
@@ -134,16 +162,34 @@ class Service:
 
     def stop(self) -> None:
         """Close the port, let threads finish what is short, and leave the rest for later."""
-        self._scp.stop()
+        end = time.monotonic() + DRAIN_SECONDS
+        self._watch.stops()
         self._stopping.set()
-        for thread in self._threads:
-            thread.join(DRAIN_SECONDS / len(self._threads))
-        self._sending.close()
-        if not any(thread.is_alive() for thread in self._threads):
+        self._scp.stop()
+        _join(self._threads, until=end - CLOSE_SECONDS)
+        closing = threading.Thread(target=self._sending.close, name="close", daemon=True)
+        closing.start()
+        self._threads.append(closing)
+        _join(self._threads, until=end)
+        if not self._runs_on:
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
         event(logger, "stopped")
+
+    @property
+    def _runs_on(self) -> bool:
+        """Whether something did not end in the time it had."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def _tell_watch(self, ledger: Ledger, spool: Spool) -> None:
+        self._watch.works_in(tuple(self._threads))
+        self._watch.count_associations(lambda: self._scp.n_associations)
+        self._watch.ask(
+            ledger=ledger.answers,
+            disk=spool.has_room,
+            port=lambda: self._scp.is_listening,
+        )
 
     def _start_threads(
         self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
@@ -171,6 +217,7 @@ class Service:
         )
 
         def keep_time() -> float:
+            self._watch.beat()
             for series in assembly.closed():
                 ledger.received(series)
             retention.step()
@@ -211,12 +258,7 @@ def recover(*, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly)
             assembly.arrived(generation.series)
 
 
-def _exclusive(path: Path) -> int:
-    """Lock the spool folder for this process; the lock ends with it, however it ends."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise SpoolError(f"another node uses the spool folder {path.parent}") from None
-    return fd
+def _join(threads: list[threading.Thread], *, until: float) -> None:
+    """Wait for all of them, up to a moment of the monotonic clock."""
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0))
