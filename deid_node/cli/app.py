@@ -15,7 +15,9 @@ from deid_node.cli import (
     config,
     deface,
     inspect,
+    keys,
     mapping,
+    picture,
     profile,
     retry,
     scrub,
@@ -45,7 +47,7 @@ app = Typer(
 )
 for verb in (
     *(serve.serve, send.send, deface.deface, scrub.scrub),
-    *(inspect.inspect, verify.verify),
+    *(inspect.inspect, verify.verify, picture.picture),
     *(admin.init, admin.status, retry.retry, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
@@ -54,6 +56,7 @@ app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
 app.add_typer(config.app, name="config", rich_help_panel="What it is made of")
 app.add_typer(audit.app, name="audit", rich_help_panel="What it is made of")
 app.add_typer(mapping.app, name="mapping", rich_help_panel="What it is made of")
+app.add_typer(keys.app, name="keys", rich_help_panel="What it is made of")
 app.add_typer(weights.app, name="weights", rich_help_panel="What it is made of")
 
 

@@ -84,6 +84,11 @@ class Spool(Section):
     keep_originals_hours: float = Field(
         0, ge=0, description="Keep originals after delivery, in hours; 0 deletes them at once."
     )
+    encrypt_key: Location | None = Field(
+        None,
+        description="File with the key that encrypts what identifies a person here; none by "
+        "default: `deid-node keys create` makes one.",
+    )
 
 
 class Face(Section):

@@ -5,6 +5,7 @@
     - ProfileInvalid         stop      exit 78
     - ForeignProfileUnreadable  stop   exit 78
     - KeyUnusable            stop      exit 78
+    - SpoolKeyUnusable       stop      exit 78
   + WeightsUnusable          stop      exit 69
     - ModelUnknown           stop      exit 69
     - ModelNotExportable     stop      exit 69
@@ -32,6 +33,7 @@
     - ResidualIdentifier     hold      exit 65
     - PatientNotInTable      hold      exit 65
     - InstanceThereAlready   hold      exit 65
+    - SpooledFileDamaged     hold      exit 65
   + DeliveryFailed           retry     exit 75
     - PeerUnreachable        retry     exit 75
     - PeerBusy               retry     exit 75
@@ -91,6 +93,7 @@ from deid_node.errors.series import (
     RegionNotCleaned,
     ResidualIdentifier,
     SeriesHeld,
+    SpooledFileDamaged,
     TooFewSlices,
     UnevenSlices,
 )
@@ -102,6 +105,7 @@ from deid_node.errors.setup import (
     ModelUnknown,
     ProfileInvalid,
     SettingsInvalid,
+    SpoolKeyUnusable,
     WeightsUnusable,
 )
 
@@ -147,6 +151,8 @@ __all__ = [
     "SettingsInvalid",
     "SpoolError",
     "SpoolFull",
+    "SpoolKeyUnusable",
+    "SpooledFileDamaged",
     "TooFewSlices",
     "UndecodableInstance",
     "UnevenSlices",

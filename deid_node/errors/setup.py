@@ -30,6 +30,12 @@ class KeyUnusable(SettingsInvalid):
     next_step = "create a key with `deid-node init`, and keep it readable by the node alone"
 
 
+class SpoolKeyUnusable(KeyUnusable):
+    """The spool was encrypted under another key than the settings name."""
+
+    next_step = "name the key that it was written under in [spool] encrypt_key, or `keys rotate`"
+
+
 class WeightsUnusable(DeidNodeError):
     """The face model's files are missing, damaged or not what their card says."""
 

@@ -15,6 +15,7 @@ from deid_node.dicom.series import read_series
 from deid_node.errors import SettingsInvalid
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
+from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import keep_picture
 from deid_node.node.inference import inference_apart
@@ -135,7 +136,12 @@ class Service:
         self._watch.ask(weights=lambda: True)
         self._ledger = ledger = Ledger(folder / LEDGER)
         ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
-        spool = Spool(folder / "received", reserve_bytes=round(settings.spool.reserve_gib * GIB))
+        self._sealing = open_sealing(folder, settings.spool.encrypt_key)
+        spool = Spool(
+            folder / "received",
+            reserve_bytes=round(settings.spool.reserve_gib * GIB),
+            sealing=self._sealing,
+        )
         outbox = Outbox(folder / "outbox")
         assembly = Assembly(
             quiet_seconds=settings.series.quiet_seconds,
@@ -204,7 +210,7 @@ class Service:
             outbox=outbox,
             deidentify=lambda paths: deidentify(read_series(paths), self._recipe),
             keep_picture=lambda series, evidence: keep_picture(
-                settings.spool.folder, series, evidence
+                settings.spool.folder, series, evidence, self._sealing
             ),
             destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LOCK: Final = "lock"
@@ -35,6 +37,24 @@ def exclusive(folder: Path) -> int:
         os.close(fd)
         raise SpoolError(f"another node uses the spool folder {folder}") from None
     return fd
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the spool folder for a while.
+
+    Raises
+    ------
+    SpoolError
+        If another process has it, or there is no such folder.
+    """
+    if not folder.is_dir():
+        raise SpoolError(f"there is no spool folder {folder}")
+    fd = exclusive(folder)
+    try:
+        yield
+    finally:
+        os.close(fd)
 
 
 def is_in_use(folder: Path) -> bool:

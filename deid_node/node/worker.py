@@ -17,8 +17,8 @@ from deid_node.node.states import Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
+    from deid_node.dicom.series import Readable
     from deid_node.headers.pseudonyms import SeriesKey
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
@@ -57,7 +57,7 @@ class Worker:
         ledger: Ledger,
         spool: Spool,
         outbox: Outbox,
-        deidentify: Callable[[Sequence[Path]], DeidentifiedSeries],
+        deidentify: Callable[[Sequence[Readable]], DeidentifiedSeries],
         keep_picture: Callable[[SeriesKey, Evidence], object],
         destinations: Sequence[str],
         records: SeriesRecords,
@@ -95,7 +95,7 @@ class Worker:
         series = claim.generation.series
         began = time.monotonic()
         try:
-            result = self._deidentify(self._spool.paths(claim.instances))
+            result = self._deidentify(self._spool.sources(claim.instances))
             self._keep_picture(series, result.evidence)
             self._records.ready(series, result)
             self._outbox.keep(series, [*result.instances, result.segmentation])

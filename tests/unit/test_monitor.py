@@ -21,6 +21,7 @@ from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.monitor import metrics, server
+from deid_node.node.monitor.ledger_metrics import LedgerMetrics
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import LONGEST_SILENCE_SECONDS, PARTS, Watch
 from deid_node.node.spool import Kept
@@ -229,7 +230,7 @@ def test_ledger_tells_states_ages_and_what_is_owed(
     reason = Reason(error=UnevenSlices.__name__, message="DOE^JANE")
     filled.ledger.set_aside(filled.series("held"), State.HELD, reason)
     clock.advance(30)
-    collector = metrics.LedgerMetrics(tmp_path / LEDGER, now=clock)
+    collector = LedgerMetrics(tmp_path / LEDGER, now=clock)
 
     told = {
         sample.name: {

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from deid_node.dicom.series import Readable
+
 SERIES = SeriesKey("k7q2m4x9tz3a")
 FIRST = Generation(series=SERIES, number=1)
 CANARY = "DOE^JANE"
@@ -91,7 +93,7 @@ class Node:
             records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
         )
 
-    def _deidentify(self, paths: Sequence[Path]) -> DeidentifiedSeries:
+    def _deidentify(self, paths: Sequence[Readable]) -> DeidentifiedSeries:
         self.seen = [path.read_bytes() for path in paths]
         return self.deidentify()
 
