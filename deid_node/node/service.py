@@ -55,7 +55,7 @@ GIB: Final = 2**30
 TICK_SECONDS: Final = 0.5
 """How often complete series are looked for."""
 FAULT_PAUSE_SECONDS: Final = 10.0
-DRAIN_SECONDS: Final = 8.0
+DRAIN_SECONDS: Final = 6.0
 """What runs longer than this after a stop is left to be repeated at the next start."""
 CLOSE_SECONDS: Final = 2.0
 """Part of it in which destinations are told that associations end."""
