@@ -102,14 +102,17 @@ class Service:
         ):
             self.start()
             notify("READY=1")
-            while not self._stopping.wait(beat_seconds()):
-                if self._watch.is_live():
-                    notify("WATCHDOG=1")
+            self._beat_until_stopped()
             notify("STOPPING=1")
             self.stop()
             if self._runs_on:
                 # What is in the middle of a series must not keep the process.
                 os._exit(0)
+
+    def _beat_until_stopped(self) -> None:
+        while not self._stopping.wait(beat_seconds()):
+            if self._watch.is_live():
+                notify("WATCHDOG=1")
 
     def start(self) -> None:
         """Recover what the last run left, then work, then receive.
