@@ -14,6 +14,7 @@ from deid_node.cli import (
     audit,
     config,
     deface,
+    doctor,
     inspect,
     keys,
     mapping,
@@ -48,7 +49,7 @@ app = Typer(
 for verb in (
     *(serve.serve, send.send, deface.deface, scrub.scrub),
     *(inspect.inspect, verify.verify, picture.picture),
-    *(admin.init, admin.status, retry.retry, admin.echo),
+    *(admin.init, doctor.doctor, admin.status, retry.retry, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
 app.command(rich_help_panel="Verbs")(admin.version)

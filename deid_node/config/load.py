@@ -141,7 +141,7 @@ def recipe_from(
     return Recipe(
         profile=load_profile(settings.profile),
         pseudonyms=Pseudonyms(read_key(settings.pseudonym_key)),
-        model=_face_model(settings, segmenter or _in_this_process),
+        model=face_model(settings, segmenter or _in_this_process),
         mask=MaskPolicy(
             margin_mm=face.margin_mm,
             brain_guard_mm=face.brain_guard_mm,
@@ -173,8 +173,14 @@ def model_folder(settings: Settings) -> Path:
     return folder
 
 
-def _face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter]) -> FaceModel:
-    """Load the default model, or pair it with an imported one."""
+def face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter]) -> FaceModel:
+    """Load the default model, or pair it with an imported one.
+
+    Raises
+    ------
+    WeightsUnusable
+        If a model cannot be loaded.
+    """
     from deid_node.face.nnunet.imported import is_imported, meaning_of  # noqa: PLC0415 - see above
     from deid_node.face.openvino_model import load_model  # noqa: PLC0415 - see above
     from deid_node.face.paired import PairedModel  # noqa: PLC0415 - see above

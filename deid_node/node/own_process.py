@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import types
     from collections.abc import Callable
 
+PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 """prctl(2)."""
 
@@ -24,6 +25,12 @@ def keep_memory_private() -> None:
     """Have no core dump written, and let no other process of this user read the memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def memory_is_private() -> bool:
+    """Tell whether `keep_memory_private` had effect."""
+    is_dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+    return not is_dumpable and resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 
 
 def on_stop_signals(stop: Callable[[], None]) -> None:

@@ -133,9 +133,7 @@ class Service:
         settings, folder = self._settings, self._settings.spool.folder
         make_private_folder(folder)
         self._lock = exclusive(folder)
-        self._recipe = self._given or with_patients_named(
-            recipe_from(settings, segmenter=inference_apart)
-        )
+        self._recipe = self._given or self._loaded_recipe()
         self._watch.ask(weights=lambda: True)
         self._ledger = ledger = Ledger(folder / LEDGER)
         ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
@@ -199,6 +197,9 @@ class Service:
             disk=spool.has_room,
             port=lambda: self._scp.is_listening,
         )
+
+    def _loaded_recipe(self) -> Recipe:
+        return with_patients_named(recipe_from(self._settings, segmenter=inference_apart))
 
     def _start_threads(
         self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
