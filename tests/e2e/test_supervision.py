@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +16,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from deid_node.config.load import load_settings
+from deid_node.config.schema import Monitor
 from deid_node.node import service as service_module
+from deid_node.node.monitor.server import MonitorServer
+from deid_node.node.monitor.watch import Watch
 from deid_node.node.own_process import LONGEST_BEAT_SECONDS, beat_seconds, notify
 from deid_node.node.service import Service
 from tests.e2e.test_restart import serving
@@ -150,3 +155,27 @@ def test_unit_is_valid_and_well_confined(tmp_path: Path) -> None:
     assert [line for line in verified.stderr.splitlines() if "deid-node" in line] == []
     assert verified.returncode == 0
     assert rated.returncode == 0, "its exposure is above 2.0"
+
+
+def test_container_is_healthy_only_while_the_node_lives(tmp_path: Path) -> None:
+    text = (PROJECT / "docker" / "Dockerfile").read_text()
+    [(declared, command)] = re.findall(
+        r"MONITOR__PORT=(\d+).*?\n  CMD (\[.*?\])\n", text, re.DOTALL
+    )
+    port = free_port()
+    code = json.loads(command)[-1].replace(declared, str(port))
+    watch = Watch(tmp_path, reserve_bytes=0)
+
+    def rc() -> int:
+        return subprocess.run(
+            [sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False
+        ).returncode
+
+    with MonitorServer(Monitor(port=port), watch):
+        lives = rc()
+        watch.works_in((threading.Thread(target=lambda: None),))
+        dead = rc()
+    gone = rc()
+
+    assert (lives, dead, gone) == (0, 1, 1)
+    assert "USER deid-node" in text

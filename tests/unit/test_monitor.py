@@ -294,6 +294,21 @@ def test_alerts_and_dashboard_ask_for_metrics_that_there_are(watch: Watch, fille
     assert {name for name in unasked if name.startswith("deid_node")} == set()
 
 
+def test_every_metric_and_alert_is_explained(watch: Watch, filled: Filled) -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    filled.series("owed", owed_to=("archive",))
+    families = text_string_to_metric_families(watch.exposition().decode())
+    rules = yaml.safe_load((PROJECT / "deploy" / "prometheus-alerts.yml").read_text())
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    ours = [each for each in families if each.name.startswith("deid_node")]
+    ours = [each for each in ours if not each.name.endswith("_created")]
+    told = {each.name + "_total" * (each.type == "counter") for each in ours}
+
+    assert len(told) > 15
+    assert {name for name in told if f"`{name}`" not in text} == set()
+    assert [name for name in alerts if name.removeprefix("DeidNode") not in text] == []
+
+
 def labels_of(watch: Watch) -> dict[str, list[str]]:
     families = text_string_to_metric_families(watch.exposition().decode())
     return {

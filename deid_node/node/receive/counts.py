@@ -31,10 +31,14 @@ class ReceiveCounts:
         )
         for state in ("accepted", "rejected", "aborted"):
             self._associations.labels(state)
+        self._by_status: dict[int, Counter] = {}
 
     def answered(self, status: int, *, n_bytes: int) -> None:
         """Count the answer to one C-STORE request, and the bytes of its dataset."""
-        self._instances.labels(f"0x{status:04X}").inc()
+        counter = self._by_status.get(status)
+        if counter is None:
+            counter = self._by_status[status] = self._instances.labels(f"0x{status:04X}")
+        counter.inc()
         self._bytes.inc(n_bytes)
 
     def association(self, state: str) -> None:
