@@ -276,6 +276,17 @@ def test_series_that_is_being_received_keeps_its_key(folder: Path, master: Path)
     assert read(spool_in(folder, master), kept) == CANARY
 
 
+def test_folder_that_was_deleted_as_a_whole_gets_another_key(folder: Path, master: Path) -> None:
+    spool = spool_in(folder, master)
+    spool.keep(SERIES, INSTANCE, [CANARY])
+    for path in (folder / "received" / SERIES).iterdir():
+        path.unlink()
+
+    anew = spool.keep(SERIES, INSTANCE, [CANARY])
+
+    assert read(spool_in(folder, master), anew) == CANARY
+
+
 def test_key_without_a_file_goes_at_the_next_start(folder: Path, master: Path) -> None:
     spool = spool_in(folder, master)
     spool.draft(SERIES, INSTANCE)  # and then the machine stops

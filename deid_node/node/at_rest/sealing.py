@@ -48,7 +48,7 @@ class Sealing:
         """
         with self.lock:
             key = self.key_of(folder)
-            if key is None:
+            if key is None or not (folder / KEY_FILE).exists():
                 key, kept = self._master.new_key()
                 write_file(folder / KEY_FILE, [kept])
                 self._remember(folder, key)
