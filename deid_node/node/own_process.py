@@ -33,12 +33,17 @@ def memory_is_private() -> bool:
     return not is_dumpable and resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 
 
+def end_on_stop_signals() -> None:
+    """Let SIGTERM and SIGINT end the process at once: it has nothing to finish yet."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, _end_at_once)
+
+
 def on_stop_signals(stop: Callable[[], None]) -> None:
     """Call `stop` at the first SIGTERM or SIGINT; the second ends the process at once."""
 
     def handle(_number: int, _frame: types.FrameType | None) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, _end_at_once)
+        end_on_stop_signals()
         stop()
 
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -49,6 +54,7 @@ def _end_at_once(number: int, _frame: types.FrameType | None) -> None:
     """Die of the signal, as a kill would have it: whatever was acknowledged is on the disk."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+    os._exit(128 + number)  # the first process of a container is not killed by its own hand
 
 
 def notify(state: str) -> None:

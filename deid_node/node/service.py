@@ -25,6 +25,7 @@ from deid_node.node.monitor.watch import Watch
 from deid_node.node.outbox import Outbox
 from deid_node.node.own_process import (
     beat_seconds,
+    end_on_stop_signals,
     keep_memory_private,
     notify,
     on_stop_signals,
@@ -94,13 +95,14 @@ class Service:
         log.configure(self._settings.log.level)
         os.umask(0o077)
         keep_memory_private()
-        on_stop_signals(self._stopping.set)
+        end_on_stop_signals()
         with (
             log.alone_on_standard_streams(),
             log.told_to(self._watch.told),
             MonitorServer(self._settings.monitor, self._watch),
         ):
             self.start()
+            on_stop_signals(self._stopping.set)
             notify("READY=1")
             self._beat_until_stopped()
             notify("STOPPING=1")

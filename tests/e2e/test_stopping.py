@@ -18,6 +18,7 @@ from drawn_head.series import dicom_series
 
 from deid_node.config.load import load_settings
 from deid_node.node.service import status
+from deid_node.node.spool_lock import LOCK
 from tests.e2e.test_restart import in_state, serving
 from tests.fakes.node import eventually, is_open, settings_file
 from tests.fakes.peer import Receiver, receiving, send
@@ -81,7 +82,7 @@ def test_series_that_is_worked_on_is_taken_up_again(
 
 
 @contextmanager
-def serving_the_real_model(settings: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serving_the_real_model(settings: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``deid-node serve`` with the weights that are shipped."""
     with (settings.parent / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -91,11 +92,25 @@ def serving_the_real_model(settings: Path, port: int) -> Iterator[subprocess.Pop
             stderr=log,
         )
     try:
-        eventually(lambda: is_open(port) or process.poll() is not None)
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_signal_during_the_start_ends_it_at_once(tmp_path: Path, port: int, number: int) -> None:
+    path = settings_file(tmp_path, port=port)
+    (tmp_path / "pseudonym.key").unlink()
+    os.mkfifo(tmp_path / "pseudonym.key", 0o600)  # whoever reads it waits for who writes it
+
+    with serving_the_real_model(path) as node:
+        eventually((tmp_path / "spool" / LOCK).exists)
+        node.send_signal(number)
+        code = node.wait(timeout=DRAIN_SECONDS)
+
+    assert code == -number
+    assert not is_open(port)
 
 
 def test_large_series_in_the_middle_of_inference_does_not_keep_the_process(
@@ -104,7 +119,8 @@ def test_large_series_in_the_middle_of_inference_does_not_keep_the_process(
     noise = np.random.default_rng(1).integers(0, 900, (192, 192, 192), dtype=np.uint16)
     path = settings_file(tmp_path, port=port, quiet_seconds=0.5)
     settings = load_settings(path, {})
-    with serving_the_real_model(path, port) as node:
+    with serving_the_real_model(path) as node:
+        eventually(lambda: is_open(port))
         answers = send(mr_series(noise), port)
         eventually(in_state(settings, "claimed"))
         code = stopped(node)

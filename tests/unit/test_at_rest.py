@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deid_node.config.load import create_key
-from deid_node.errors import KeyUnusable, SpooledFileDamaged, SpoolKeyUnusable
+from deid_node.errors import KeyUnusable, SpooledFileDamaged, SpoolFull, SpoolKeyUnusable
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node import durable
 from deid_node.node.at_rest import sealing
@@ -285,6 +285,22 @@ def test_folder_that_was_deleted_as_a_whole_gets_another_key(folder: Path, maste
     anew = spool.keep(SERIES, INSTANCE, [CANARY])
 
     assert read(spool_in(folder, master), anew) == CANARY
+
+
+def test_disk_that_has_no_room_for_a_key_answers_out_of_resources(
+    folder: Path, master: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _chunks: list[bytes]) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    spool = spool_in(folder, master)
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "write_file", full)
+        with pytest.raises(SpoolFull):
+            spool.keep(SERIES, INSTANCE, [CANARY])
+
+    assert files(folder) == {}
+    assert read(spool, spool.keep(SERIES, INSTANCE, [CANARY])) == CANARY
 
 
 def test_key_without_a_file_goes_at_the_next_start(folder: Path, master: Path) -> None:

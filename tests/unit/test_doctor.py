@@ -210,7 +210,7 @@ def test_damaged_ledger_is_bad(used: Settings) -> None:
 MOUNTS = """\
 22 1 0:20 / / rw,relatime shared:1 - {root} none rw
 23 22 0:21 / {place} rw,relatime - {kind} none rw{options}
-24 22 0:22 / {place}-beside rw - ext4 none rw
+24 22 0:22 / {beside} rw - {other} none rw
 """
 
 
@@ -230,8 +230,18 @@ def test_file_system_is_that_of_the_lowest_mount(
     settings: Settings, tmp_path: Path, kind: str, options: str, kinds: type
 ) -> None:
     mounts = tmp_path / "mountinfo"
-    text = MOUNTS.format(root="tmpfs", place=tmp_path, kind=kind, options=options)
-    mounts.write_text(text)
+    other = "tmpfs" if kinds is Good else "ext4"
+    beside = str(tmp_path)[:-1]  # begins as the folder does, and is none above it
+    mounts.write_text(
+        MOUNTS.format(
+            root=other,
+            place=tmp_path.parent,
+            kind=kind,
+            options=options,
+            beside=beside,
+            other=other,
+        )
+    )
 
     assert isinstance(spool.file_system(settings, mounts), kinds)
 

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,6 +169,21 @@ def test_nothing_of_a_request_is_written(port: int, capfd: pytest.CaptureFixture
     assert captured.out + captured.err == ""
 
 
+def test_fault_of_an_answer_is_not_written(
+    watch: Watch, port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> bytes:
+        raise ValueError("DOE^JANE")
+
+    monkeypatch.setattr(watch, "exposition", fail)
+    with pytest.raises(RemoteDisconnected):
+        ask(port, "/metrics")
+
+    assert ask(port, "/live")[0] == 200
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
 def test_taken_port_is_named_and_none_is_opened_by_default(watch: Watch, port: int) -> None:
     with (
         pytest.raises(SettingsInvalid, match=rf"cannot listen on 127\.0\.0\.1:{port} for monitor"),
@@ -226,7 +241,9 @@ def test_ledger_tells_states_ages_and_what_is_owed(
 ) -> None:
     filled.series("owed", owed_to=("archive", "copies"))
     clock.advance(50)
-    DeliveryRows(filled.ledger).settled(filled.series("sent", owed_to=("archive",)), "archive")
+    sent = filled.series("sent", owed_to=("archive", "done"))
+    for name in ("archive", "done"):
+        DeliveryRows(filled.ledger).settled(sent, name)
     reason = Reason(error=UnevenSlices.__name__, message="DOE^JANE")
     filled.ledger.set_aside(filled.series("held"), State.HELD, reason)
     clock.advance(30)
@@ -249,8 +266,10 @@ def test_ledger_tells_states_ages_and_what_is_owed(
         ("archive", "pending"): 1,
         ("archive", "delivered"): 1,
         ("copies", "pending"): 1,
+        ("done", "delivered"): 1,
     }
-    assert told["deid_node_delivery_oldest_seconds"] == {("archive",): 80, ("copies",): 80}
+    owed = told["deid_node_delivery_oldest_seconds"]
+    assert owed == {("archive",): 80, ("copies",): 80, ("done",): 0}
 
 
 @pytest.mark.parametrize("ledger", [None, b"this is no database at all, whatever it says"])

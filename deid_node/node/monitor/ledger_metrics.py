@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from deid_node.node.states import DeliveryState, State
+from deid_node.node.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +30,10 @@ _HELD: Final = (
     "SELECT coalesce(error, ''), count(*) FROM series WHERE state IN ('held', 'refused')"
     " GROUP BY error"
 )
+_DELIVERIES: Final = "SELECT destination, state, count(*) FROM delivery GROUP BY destination, state"
 _OWED: Final = (
-    "SELECT d.destination, d.state, count(*), min(s.changed_at) FROM delivery d"
-    " JOIN series s USING (series, generation) GROUP BY d.destination, d.state"
+    "SELECT d.destination, min(s.changed_at) FROM delivery d JOIN series s USING (series, generation)"
+    " WHERE d.state IN ('pending', 'stored') GROUP BY d.destination"
 )
 
 
@@ -61,7 +62,8 @@ class LedgerMetrics(Collector):
                 counts = dict(database.execute(_COUNTS).fetchall())
                 oldest = [(s, database.execute(_OLDEST, (s,)).fetchone()[0]) for s in WAITING]
                 held = database.execute(_HELD).fetchall()
-                owed = database.execute(_OWED).fetchall()
+                deliveries = database.execute(_DELIVERIES).fetchall()
+                owed = dict(database.execute(_OWED).fetchall())
             finally:
                 database.close()
         except sqlite3.Error:
@@ -84,24 +86,17 @@ class LedgerMetrics(Collector):
             ("error",),
             [((error,), n) for error, n in held],
         )
-        yield from self._deliveries(owed)
-
-    def _deliveries(self, owed: Sequence[tuple[str, str, int, float]]) -> Iterator[Metric]:
         yield _gauge(
             "deid_node_deliveries",
             "Series by destination and state of their delivery.",
             ("destination", "state"),
-            [((name, state), n) for name, state, n, _ in owed],
+            [((name, state), n) for name, state, n in deliveries],
         )
-        ages = {name: 0.0 for name, *_ in owed}
-        for name, state, _, since in owed:
-            if state in {DeliveryState.PENDING.value, DeliveryState.STORED.value}:
-                ages[name] = max(ages[name], self._age(since))
         yield _gauge(
             "deid_node_delivery_oldest_seconds",
             "Time that the longest-owed series has waited for a destination; 0 if none is owed.",
             ("destination",),
-            [((name,), age) for name, age in ages.items()],
+            [((name,), self._age(owed.get(name))) for name in {each[0] for each in deliveries}],
         )
 
     def _age(self, since: float | None) -> float:
