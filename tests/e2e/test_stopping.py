@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -126,7 +127,9 @@ def test_large_series_in_the_middle_of_inference_does_not_keep_the_process(
         code = stopped(node)
 
     states = status(settings).series
+    events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
     assert code == 0
+    assert (events[0], events[-1]) == ("listening", "stopped")
     assert answers == [0x0000] * 192
     assert states in ({"claimed": 1}, {"held": 1})
     assert len(list((tmp_path / "spool" / "received").rglob("*.dcm"))) == 192
