@@ -130,6 +130,12 @@ class Spool(Section):
         "As long as originals by default.",
     )
 
+    encrypt_key: Location | None = Field(
+        None,
+        description="File with the key that encrypts what identifies a person here; none by "
+        "default: `deid-node keys create` makes one.",
+    )
+
     @property
     def picture_hours(self) -> float:
         """How long pictures are kept."""
@@ -174,6 +180,13 @@ class Commitment(Section):
     port: Port | None = Field(
         None, description="Port for reports; none by default: they come on the same association."
     )
+
+
+class Monitor(Section):
+    """Where a monitoring system asks: ``/live``, ``/ready`` and ``/metrics`` over HTTP."""
+
+    bind: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port | None = Field(None, description="Port to listen on; none by default.")
 
 
 class Log(Section):
@@ -232,6 +245,7 @@ class Settings(Section):
     commitment: Commitment = Field(default_factory=Commitment)
     audit: Audit = Field(default_factory=Audit)
     crosswalk: Crosswalk = Field(default_factory=Crosswalk)
+    monitor: Monitor = Field(default_factory=Monitor)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="after")

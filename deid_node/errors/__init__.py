@@ -8,6 +8,7 @@ series that it stopped (`Release`), and the status of a C-STORE:
     - ProfileInvalid         stop      exit 78  again
     - ForeignProfileUnreadable  stop   exit 78  again
     - KeyUnusable            stop      exit 78  again
+    - SpoolKeyUnusable       stop      exit 78  again
   + WeightsUnusable          stop      exit 69  again
     - ModelUnknown           stop      exit 69  again
     - ModelNotExportable     stop      exit 69  again
@@ -38,6 +39,7 @@ series that it stopped (`Release`), and the status of a C-STORE:
     - ResidualIdentifier     hold      exit 65  again
     - PatientNotInTable      hold      exit 65  again
     - InstanceThereAlready   hold      exit 65  retry
+    - SpooledFileDamaged     hold      exit 65  again
   + DeliveryFailed           retry     exit 75  retry
     - PeerUnreachable        retry     exit 75  retry
     - PeerBusy               retry     exit 75  retry
@@ -106,6 +108,7 @@ from deid_node.errors.series import (
     ResidualIdentifier,
     SeriesHeld,
     SeriesIncomplete,
+    SpooledFileDamaged,
     TooFewSlices,
     UnevenSlices,
 )
@@ -117,6 +120,7 @@ from deid_node.errors.setup import (
     ModelUnknown,
     ProfileInvalid,
     SettingsInvalid,
+    SpoolKeyUnusable,
     WeightsUnusable,
 )
 
@@ -168,6 +172,8 @@ __all__ = [
     "SettingsInvalid",
     "SpoolError",
     "SpoolFull",
+    "SpoolKeyUnusable",
+    "SpooledFileDamaged",
     "TooFewSlices",
     "UndecodableInstance",
     "UnevenSlices",

@@ -296,3 +296,15 @@ class InstanceThereAlready(SeriesHeld):
 
     def __init__(self) -> None:
         super().__init__("another instance of this name is in the output folder already")
+
+
+class SpooledFileDamaged(SeriesHeld):
+    """An encrypted file of the spool is not what was written, or its key was erased."""
+
+    release = Release.AGAIN
+    next_step = (
+        "look after the spool's disk and who may write to it; then have the series sent again"
+    )
+
+    def __init__(self) -> None:
+        super().__init__("an encrypted file of the spool was changed or damaged, or has no key")

@@ -34,6 +34,13 @@ class KeyUnusable(SettingsInvalid):
     next_step = "create a key with `deid-node init`, and keep it readable by the node alone"
 
 
+class SpoolKeyUnusable(KeyUnusable):
+    """The spool was encrypted under another key than the settings name."""
+
+    release = Release.AGAIN
+    next_step = "name the key that it was written under in [spool] encrypt_key, or `keys rotate`"
+
+
 class WeightsUnusable(DeidNodeError):
     """The face model's files are missing, damaged or not what their card says."""
 

@@ -61,6 +61,11 @@ class Ledger:
         """Close the database."""
         self.database.close()
 
+    def answers(self) -> bool:
+        """Tell whether the ledger can be written; a failure is the database's own."""
+        with self._transaction(survives_power_failure=False):
+            return True
+
     def belongs_to(self, key_fingerprint: str) -> None:
         """Bind the ledger to the pseudonym key that made its names.
 

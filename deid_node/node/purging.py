@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deid_node.errors import WrongState
+from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.audit_entry import Entry
 from deid_node.node.beside import audit_of, find_series, ledger_of
 from deid_node.node.evidence import Pictures
@@ -81,6 +82,8 @@ def purge(settings: Settings, generations: Sequence[Generation]) -> list[Generat
     ------
     AuditUnusable, SpoolError
         If it cannot be put on record, or the ledger cannot be written.
+    KeyUnusable, SpoolKeyUnusable
+        If the spool is encrypted, and its key cannot be used.
     """
     with ledger_of(settings) as ledger, audit_of(settings) as audit:
         retention = _retention(settings, ledger)
@@ -95,11 +98,12 @@ def purge(settings: Settings, generations: Sequence[Generation]) -> list[Generat
 
 def _retention(settings: Settings, ledger: Ledger) -> Retention:
     folder = settings.spool.folder
+    sealing = open_sealing(folder, settings.spool.encrypt_key)
     return Retention(
         ledger=ledger,
-        spool=Spool(folder / "received", reserve_bytes=0),
+        spool=Spool(folder / "received", reserve_bytes=0, sealing=sealing),
         outbox=Outbox(folder / "outbox"),
-        pictures=Pictures(folder),
+        pictures=Pictures(folder, sealing),
         keep_seconds=0,
         keep_picture_seconds=0,
     )

@@ -18,8 +18,8 @@ from deid_node.pipeline.review import Review
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
+    from deid_node.dicom.series import Readable
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
     from deid_node.node.records import SeriesRecords
@@ -59,7 +59,7 @@ class Worker:
         ledger: Ledger,
         spool: Spool,
         outbox: Outbox,
-        deidentify: Callable[[Sequence[Path], Review], DeidentifiedSeries],
+        deidentify: Callable[[Sequence[Readable], Review], DeidentifiedSeries],
         keep_picture: Callable[[str, Evidence], str],
         destinations: Sequence[str],
         records: SeriesRecords,
@@ -100,7 +100,7 @@ class Worker:
         try:
             _refuse_changed(claim)
             review = Review(accepted=claim.accepted, show=shown.append)
-            result = self._deidentify(self._spool.paths(claim.instances), review)
+            result = self._deidentify(self._spool.sources(claim.instances), review)
             picture = self._keep_picture(generation.name, result.evidence)
             self._records.ready(generation.series, result)
             self._outbox.keep(generation.name, [*result.instances, result.segmentation])

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from deid_node.dicom.series import Readable
     from deid_node.headers.profile import Profile
     from deid_node.pipeline.review import Review
 
@@ -258,5 +259,5 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         assert files_in(tmp_path / "outbox") == []
 
 
-def _worked(paths: Sequence[Path], review: Review) -> DeidentifiedSeries:
+def _worked(paths: Sequence[Readable], review: Review) -> DeidentifiedSeries:
     return deidentify(read_series(paths), recipe_of(), review=review)

@@ -172,13 +172,12 @@ def test_no_name_on_disk_holds_a_uid(
 
 @pytest.mark.parametrize("reserve_bytes", [10**18])
 def test_full_spool_lets_nobody_in_for_a_while(scp: StorageSCP) -> None:
-    ae = AE("PACS")
-    ae.add_requested_context(sop.MRImageStorage)
-    association = ae.associate("127.0.0.1", scp.port, ae_title="DEIDNODE")
+    with RawPeer(scp.port) as peer:
+        peer.say(associate_rq())
+        kind, body = peer.hear()
 
-    primitive = association.acceptor.primitive
-    assert association.is_rejected
-    assert (primitive.result, primitive.result_source, primitive.diagnostic) == (2, 3, 2)
+    assert kind == 3
+    assert tuple(body[1:]) == (2, 3, 2)
 
 
 def test_spool_that_fills_up_meanwhile_answers_out_of_resources(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from deid_node.dicom.series import Readable
     from deid_node.pipeline.review import Review
 
 SERIES = SeriesKey("k7q2m4x9tz3a")
@@ -99,7 +100,7 @@ class Node:
         self.pictures.append(name)
         return "digest"
 
-    def _deidentify(self, paths: Sequence[Path], review: Review) -> DeidentifiedSeries:
+    def _deidentify(self, paths: Sequence[Readable], review: Review) -> DeidentifiedSeries:
         self.review = review
         self.seen = [path.read_bytes() for path in paths]
         return self.deidentify()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from deid_node.config.schema import Node
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.receive.counts import ReceiveCounts
     from deid_node.node.receive.keeping import Keeping
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Desk:
         Server side of TLS; None speaks DICOM in the clear.
     has_room
         Whether instances can be kept now.
+    counts
+        What is counted.
     """
 
     settings: Node
@@ -65,6 +68,7 @@ class Desk:
     pseudonyms: Pseudonyms
     tls: ssl.SSLContext | None
     has_room: Callable[[], bool]
+    counts: ReceiveCounts
 
 
 class Association:
@@ -141,12 +145,15 @@ class Association:
             return b""
         except Rejected as rejected:
             event(logger, "association-rejected")
+            self._desk.counts.association("rejected")
             return reject(*rejected.code)
         except Violation as violation:
             event(logger, "association-aborted", error=type(violation).__name__)
+            self._desk.counts.association("aborted")
             return abort(violation.reason)
         except Exception as error:  # noqa: BLE001 - whatever a peer sends, the node goes on
             event(logger, "association-failed", level=logging.ERROR, error=type(error).__name__)
+            self._desk.counts.association("aborted")
             return abort()
         finally:
             if self._dialogue is not None:
@@ -166,7 +173,9 @@ class Association:
             keeping=self._desk.keeping,
             pseudonyms=self._desk.pseudonyms,
             send=channel.send,
+            counts=self._desk.counts,
         )
+        self._desk.counts.association("accepted")
         channel.send(agreement.accept(request))
         while True:
             try:
