@@ -176,6 +176,8 @@ def abort_after(instances: list[Dataset], port: int) -> None:
     ae = AE("PACS")
     ae.add_requested_context(instances[0].SOPClassUID, instances[0].file_meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", port, ae_title="DEIDNODE")
+    take = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: take(block) if block else (None, None)
     for each in instances:
         assert association.send_c_store(each).Status == 0x0000
     association.abort()

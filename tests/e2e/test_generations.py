@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import random
 import signal
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -219,3 +221,29 @@ def test_node_that_is_killed_over_a_later_generation_delivers_it_whole(
 
     whole = expected(head, settings, tmp_path / "whole")
     assert by_uid(copies(tmp_path)) == by_uid(archive.instances) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_node_that_is_killed_at_any_moment_over_late_slices_ends_with_the_whole_series(
+    tmp_path: Path, archive: Receiver, head: list[Dataset], seed: int
+) -> None:
+    moments = random.Random(seed)  # noqa: S311 - when to kill
+    settings = settings_in(tmp_path, archive.port)
+    path, port = tmp_path / "deid-node.toml", settings.node.port
+    with serving(path, port):
+        send(head[:-5], port)
+        eventually(lambda: states(settings) == ["delivered"])
+    for late in range(5, 0, -1):
+        with serving(path, port) as node:
+            store(head[len(head) - late :][:1], port)
+            with suppress(subprocess.TimeoutExpired):
+                node.wait(moments.uniform(0, 8))
+            node.kill()
+    with serving(path, port):
+        store(head, port)
+        eventually(lambda: set(states(settings)) <= {"delivered", "replaced", "purged"})
+
+    whole = expected(head, settings, tmp_path / "whole")
+    assert by_uid(copies(tmp_path)) == by_uid(archive.instances) == whole
+    assert len(copies(tmp_path)) == len(whole)
