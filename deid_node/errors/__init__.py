@@ -28,6 +28,8 @@
     - ImplausibleFaceMask    hold      exit 65
     - ModelsDisagree         hold      exit 65
     - ModelStopped           hold      exit 65
+    - ProcessDied            hold      exit 65
+    - StageStuck             hold      exit 75
     - PixelsNotRestored      hold      exit 65
     - ResidualIdentifier     hold      exit 65
     - PatientNotInTable      hold      exit 65
@@ -88,9 +90,11 @@ from deid_node.errors.series import (
     PatientNotInTable,
     PixelsNotRestored,
     PixelsUnusable,
+    ProcessDied,
     RegionNotCleaned,
     ResidualIdentifier,
     SeriesHeld,
+    StageStuck,
     TooFewSlices,
     UnevenSlices,
 )
@@ -139,6 +143,7 @@ __all__ = [
     "PeerUnreachable",
     "PixelsNotRestored",
     "PixelsUnusable",
+    "ProcessDied",
     "ProfileInvalid",
     "RegionNotCleaned",
     "ResidualIdentifier",
@@ -147,6 +152,7 @@ __all__ = [
     "SettingsInvalid",
     "SpoolError",
     "SpoolFull",
+    "StageStuck",
     "TooFewSlices",
     "UndecodableInstance",
     "UnevenSlices",

@@ -105,19 +105,20 @@ class Ledger:
             if latest is not None:
                 move(database, latest[0], State.RECEIVING, State.RECEIVED, at=self._now())
 
-    def claim(self) -> Claim | None:
-        """Take the series that has waited longest, if any waits."""
+    def due(self, n_series: int) -> list[Generation]:
+        """List what waits for the worker, longest waiting first, `n_series` at the most."""
         with self._transaction() as database:
-            row = database.execute(
-                "SELECT series, generation FROM series WHERE state = ?"
-                " ORDER BY changed_at, series LIMIT 1",
-                (State.RECEIVED.value,),
-            ).fetchone()
-            if row is None:
+            return _due(database, n_series)
+
+    def claim(self, generation: Generation | None = None) -> Claim | None:
+        """Take a series that waits, the longest waiting by default; None if it does not wait."""
+        with self._transaction() as database:
+            chosen = next(iter(_due(database, 1)), None) if generation is None else generation
+            if chosen is None or not move(
+                database, chosen, State.RECEIVED, State.CLAIMED, at=self._now()
+            ):
                 return None
-            generation = _generation(row)
-            move(database, generation, State.RECEIVED, State.CLAIMED, at=self._now())
-            return Claim(generation=generation, instances=_instances(database, generation))
+            return Claim(generation=chosen, instances=_instances(database, chosen))
 
     def unclaim(self, generation: Generation) -> None:
         """Give a claim back, to be taken again."""
@@ -260,6 +261,14 @@ def _may_have_left(database: sqlite3.Connection, generation: Generation, state: 
         "SELECT 1 FROM delivery WHERE series = ? AND generation = ?", _key(generation)
     )
     return owed.fetchone() is not None
+
+
+def _due(database: sqlite3.Connection, n_series: int) -> list[Generation]:
+    rows = database.execute(
+        "SELECT series, generation FROM series WHERE state = ? ORDER BY changed_at, series LIMIT ?",
+        (State.RECEIVED.value, n_series),
+    )
+    return [_generation(row) for row in rows]
 
 
 def _instances(database: sqlite3.Connection, generation: Generation) -> tuple[Kept, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from deid_node import log
 from deid_node.config.load import recipe_from
 from deid_node.dicom.series import read_series
-from deid_node.errors import SettingsInvalid, SpoolError
+from deid_node.errors import SettingsInvalid, SpoolError, StageStuck
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
 from deid_node.node.durable import make_private_folder
@@ -26,6 +26,7 @@ from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.sending import Sending
 from deid_node.node.spool import Spool
+from deid_node.node.staging import Staging, stage_seconds
 from deid_node.node.states import State
 from deid_node.node.status import LEDGER, Snapshot, status
 from deid_node.node.storage_scp import StorageSCP
@@ -44,6 +45,8 @@ __all__ = ["Service", "Snapshot", "status"]
 logger = logging.getLogger(__name__)
 
 GIB: Final = 2**30
+ENGINE: Final = "engine.sqlite"
+"""Name of the work engine's database in the spool folder."""
 TICK_SECONDS: Final = 0.5
 """How often complete series are looked for."""
 FAULT_PAUSE_SECONDS: Final = 10.0
@@ -77,11 +80,18 @@ class Service:
         )
         self._settings = settings
         self._stopping = threading.Event()
+        self._stuck: StageStuck | None = None
         self._threads: list[threading.Thread] = []
         self._open = ExitStack()
 
     def run(self) -> None:
-        """Receive, de-identify and send until SIGTERM or SIGINT."""
+        """Receive, de-identify and send until SIGTERM or SIGINT.
+
+        Raises
+        ------
+        StageStuck
+            If a series took far too long; it is held, and the node is to be started again.
+        """
         log.configure(self._settings.log.level)
         os.umask(0o077)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,6 +99,8 @@ class Service:
         self.start()
         self._stopping.wait()
         self.stop()
+        if self._stuck is not None:
+            raise self._stuck
 
     def start(self) -> None:
         """Recover what the last run left, then work, then receive.
@@ -137,9 +149,10 @@ class Service:
         self._scp.stop()
         self._stopping.set()
         for thread in self._threads:
-            thread.join(DRAIN_SECONDS / len(self._threads))
+            thread.join(DRAIN_SECONDS / 2 / len(self._threads))
+        is_idle = self._staging.stop(DRAIN_SECONDS / 2)
         self._sending.close()
-        if not any(thread.is_alive() for thread in self._threads):
+        if is_idle and not any(thread.is_alive() for thread in self._threads):
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
@@ -163,6 +176,13 @@ class Service:
             destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
         )
+        self._staging = Staging(
+            settings.spool.folder / ENGINE,
+            worker,
+            due=ledger.due,
+            limit_seconds=stage_seconds(settings.face),
+            when_stuck=self._give_in,
+        )
         retention = Retention(
             ledger=ledger,
             spool=spool,
@@ -176,10 +196,19 @@ class Service:
             retention.step()
             return TICK_SECONDS
 
-        for name, step in (("time", keep_time), ("worker", worker.step), *self._sending.steps()):
+        for name, step in (
+            ("time", keep_time),
+            ("staging", self._staging.step),
+            *self._sending.steps(),
+        ):
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def _give_in(self, stuck: StageStuck) -> None:
+        """End the node: nothing else gets back a thread that hangs, and what it holds."""
+        self._stuck = stuck
+        self._stopping.set()
 
     def _repeat(self, step: Callable[[], float]) -> None:
         """Make one step after another until the node stops; a fault makes a pause."""

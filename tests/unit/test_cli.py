@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HEAVY = ("openvino", "torch", "highdicom", "pynetdicom", "scipy", "nibabel", "pydantic")
+HEAVY = ("openvino", "torch", "highdicom", "pynetdicom", "scipy", "nibabel", "pydantic", "dbos")
 
 
 def verbs() -> Iterator[tuple[str, ...]]:
