@@ -255,8 +255,9 @@ class Engine:
             with self._lock:
                 self._runs[name] = run
             # A thread of DBOS would keep the process from ending until the series is done.
-            thread = threading.Thread(target=self._run, args=(stage, run), daemon=True)
-            thread.start()
+            threading.Thread(
+                target=self._run, args=(stage, run), name=stage.name, daemon=True
+            ).start()
             run.over.wait()
             with self._lock:
                 del self._runs[name]

@@ -136,7 +136,11 @@ class Service:
             assembly=assembly,
             pseudonyms=self._recipe.pseudonyms,
         )
-        self._scp.start()
+        try:
+            self._scp.start()
+        except BaseException:
+            self._end()
+            raise
         event(logger, "listening", port=self._scp.port)
 
     @property
@@ -147,6 +151,10 @@ class Service:
     def stop(self) -> None:
         """Close the port, let threads finish what is short, and leave the rest for later."""
         self._scp.stop()
+        self._end()
+        event(logger, "stopped")
+
+    def _end(self) -> None:
         self._stopping.set()
         for thread in self._threads:
             thread.join(DRAIN_SECONDS / 2 / len(self._threads))
@@ -156,7 +164,6 @@ class Service:
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
-        event(logger, "stopped")
 
     def _start_threads(
         self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly

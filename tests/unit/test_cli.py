@@ -60,6 +60,17 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_nothing_but_a_running_node_loads_the_work_engine() -> None:
+    code = (
+        "import sys, deid_node.cli.serve, deid_node.node.service, deid_node.node.staging\n"
+        "print([name for name in ('dbos', 'sqlalchemy', 'psycopg') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
 def test_inference_never_loads_telemetry() -> None:
     code = (
         "import sys\n"
