@@ -16,27 +16,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
 import threading
 import time
 import uuid
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dbos import DBOS, EnqueueOptions, Serializer
-from sqlalchemy import create_engine
-from sqlalchemy.event import listens_for
 
 from deid_node.log import event
+from deid_node.node.engine_database import open_database, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from dbos import WorkflowStatus
-    from sqlalchemy import Engine as DatabaseEngine
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +41,6 @@ VERSION: Final = "deid-1"
 POLL_SECONDS: Final = 0.5
 STRAND_SECONDS: Final = 30.0
 """A row that is pending here for so long, and is not run, was left behind."""
-BUSY_SECONDS: Final = 30.0
-"""How long a locked database is waited for."""
 FAULT_PAUSE_SECONDS: Final = 10.0
 KEPT_SECONDS: Final = 24 * 3600.0
 FORGOTTEN_AT_ONCE: Final = 500
@@ -129,12 +123,12 @@ class Engine:
     def start(self) -> None:
         """Begin to run; only under the lock of the folder."""
         _let_it_speak_through_our_log(logging.getLogger("dbos"))
-        _prepare(self._path)
+        prepare(self._path)
         DBOS(
             config={
                 "name": "deid-node",
                 "system_database_url": f"sqlite:///{self._path}",
-                "system_database_engine": _database_engine(self._path),
+                "system_database_engine": open_database(self._path),
                 "application_version": VERSION,
                 "executor_id": self.executor,
                 "serializer": _Json(),
@@ -143,19 +137,11 @@ class Engine:
                 "enable_otlp": False,
             }
         )
-        for stage in self._stages.values():
-            DBOS.workflow(name=stage.name)(self._workflow(stage))
-        DBOS.listen_queues(list(self._stages))
         try:
-            DBOS.launch()
+            self._launch()
         except BaseException:
             DBOS.destroy(destroy_registry=True)
             raise
-        for stage in self._stages.values():
-            # One more than runs stands ready, so that a slot never waits for the next poll.
-            DBOS.register_queue(
-                stage.name, worker_concurrency=stage.slots + 1, polling_interval_sec=POLL_SECONDS
-            )
 
     def stop(self, seconds: float) -> bool:
         """Begin nothing more, and end.
@@ -235,6 +221,17 @@ class Engine:
             DBOS.delete_workflows([row.workflow_id for row in rows])
         return len(rows)
 
+    def _launch(self) -> None:
+        for stage in self._stages.values():
+            DBOS.workflow(name=stage.name)(self._workflow(stage))
+        DBOS.listen_queues(list(self._stages))
+        DBOS.launch()
+        for stage in self._stages.values():
+            # One more than runs stands ready, so that a slot never waits for the next poll.
+            DBOS.register_queue(
+                stage.name, worker_concurrency=stage.slots + 1, polling_interval_sec=POLL_SECONDS
+            )
+
     def _is_dead(self, row: WorkflowStatus) -> bool:
         if row.app_version != VERSION or row.name not in self._stages:
             return True  # DBOS would leave it alone for ever
@@ -301,32 +298,3 @@ def _let_it_speak_through_our_log(library: logging.Logger) -> None:
     if not library.handlers:
         library.addHandler(logging.NullHandler())
     library.propagate = True
-
-
-def _prepare(path: Path) -> None:
-    """Create the database, for us alone and in WAL mode, which stays with the file."""
-    path.touch(mode=0o600)
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA quick_check")
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        event(logger, "work-engine-made-anew", level=logging.WARNING)
-        for each in path.parent.glob(f"{path.name}*"):
-            each.unlink()
-        _prepare(path)
-
-
-def _database_engine(path: Path) -> DatabaseEngine:
-    engine = create_engine(f"sqlite:///{path}")
-
-    @listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = "IMMEDIATE"  # this and the next two as DBOS has them
-        connection.execute(f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1000)}")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    return engine

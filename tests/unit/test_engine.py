@@ -20,6 +20,7 @@ from dbos import DBOS, DBOSClient
 
 from deid_node.node import engine as engine_module
 from deid_node.node.engine import VERSION, Engine, Job, Stage, _Json
+from deid_node.node.engine_database import open_database
 from tests.fakes.clock import FakeClock
 from tests.fakes.node import eventually
 
@@ -284,7 +285,7 @@ def test_database_is_private_synced_and_in_wal_mode(engine: Engine, path: Path) 
     engine.enqueue(ONE)
     eventually(lambda: is_idle(engine))
 
-    with engine_module._database_engine(path).connect() as connection:
+    with open_database(path).connect() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "busy_timeout")
@@ -310,14 +311,15 @@ def test_wal_mode_is_set_before_dbos_opens_the_database(
     assert seen == ["wal"]
 
 
+@pytest.mark.parametrize("step", ["launch", "register_queue"])
 def test_engine_that_could_not_start_can_be_started_later(
-    path: Path, runs: Runs, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    path: Path, runs: Runs, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def launch() -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise OSError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(DBOS, "launch", launch)
+        patch.setattr(DBOS, step, fail)
         with pytest.raises(OSError, match="broken"), started(path, runs, clock):
             pass
     with started(path, runs, clock) as engine:
@@ -357,8 +359,25 @@ def test_locked_database_is_waited_for(engine: Engine, runs: Runs, path: Path) -
     assert runs.of == [ONE[1:]]
 
 
-def test_damaged_database_is_made_anew(path: Path, runs: Runs, clock: FakeClock) -> None:
+def garbage(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
+
+
+def damaged_pages(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(bytes(range(256)) * 16 * 20)
+
+
+@pytest.mark.parametrize("damage", [garbage, damaged_pages])
+def test_damaged_database_is_made_anew(
+    path: Path, runs: Runs, clock: FakeClock, damage: Callable[[Path], None]
+) -> None:
+    with started(path, runs, clock):
+        pass
+    damage(path)
 
     with started(path, runs, clock) as engine:
         engine.enqueue(ONE)
