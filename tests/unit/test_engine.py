@@ -363,15 +363,19 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
 
 
-def damaged_pages(path: Path) -> None:
+def lost_page(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [page] = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'workflow_status'"
+        ).fetchone()
+        [size] = database.execute("PRAGMA page_size").fetchone()
     with path.open("r+b") as file:
-        file.seek(4096 * 3)
-        file.write(bytes(range(256)) * 16 * 20)
+        file.seek((page - 1) * size)
+        file.write(bytes(size))
 
 
-@pytest.mark.parametrize("damage", [garbage, damaged_pages])
+@pytest.mark.parametrize("damage", [garbage, lost_page])
 def test_damaged_database_is_made_anew(
     path: Path, runs: Runs, clock: FakeClock, damage: Callable[[Path], None]
 ) -> None:
