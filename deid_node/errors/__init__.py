@@ -35,6 +35,8 @@ series that it stopped (`Release`), and the status of a C-STORE:
     - ImplausibleFaceMask    hold      exit 65  accept
     - ModelsDisagree         hold      exit 65  again
     - ModelStopped           hold      exit 65  again
+    - ProcessDied            hold      exit 65  again
+    - StageStuck             hold      exit 75  again
     - PixelsNotRestored      hold      exit 65  again
     - ResidualIdentifier     hold      exit 65  again
     - PatientNotInTable      hold      exit 65  again
@@ -103,12 +105,14 @@ from deid_node.errors.series import (
     PatientNotInTable,
     PixelsNotRestored,
     PixelsUnusable,
+    ProcessDied,
     RefusedByPerson,
     RegionNotCleaned,
     ResidualIdentifier,
     SeriesHeld,
     SeriesIncomplete,
     SpooledFileDamaged,
+    StageStuck,
     TooFewSlices,
     UnevenSlices,
 )
@@ -161,6 +165,7 @@ __all__ = [
     "PeerUnreachable",
     "PixelsNotRestored",
     "PixelsUnusable",
+    "ProcessDied",
     "ProfileInvalid",
     "RefusedByPerson",
     "RegionNotCleaned",
@@ -174,6 +179,7 @@ __all__ = [
     "SpoolFull",
     "SpoolKeyUnusable",
     "SpooledFileDamaged",
+    "StageStuck",
     "TooFewSlices",
     "UndecodableInstance",
     "UnevenSlices",

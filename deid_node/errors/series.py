@@ -248,6 +248,27 @@ class ModelStopped(SeriesHeld):
         super().__init__(f"model {model} gave no answer: {why}")
 
 
+class ProcessDied(SeriesHeld):
+    """The node died over a series, again and again."""
+
+    release = Release.AGAIN
+    next_step = "see what ended the process: memory, or a fault of a library; then send it again"
+
+    def __init__(self, *, n_times: int) -> None:
+        super().__init__(f"the node's process ended {n_times} times while it worked on the series")
+
+
+class StageStuck(SeriesHeld):
+    """A series took far longer than any does; the node stops, to get its thread back."""
+
+    release = Release.AGAIN
+    exit_code = 75
+    next_step = "start the node again: it goes on with the other series; this one is held"
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(f"the series was worked on for more than {seconds:.0f} s")
+
+
 class PixelsNotRestored(SeriesHeld):
     """A voxel outside the mask changed on the way back into the instances."""
 

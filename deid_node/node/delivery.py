@@ -141,6 +141,8 @@ class Delivery:
     def _deliver(self, generation: Generation) -> float:
         began = self._now()
         begun = self._rows.begin(generation, self._destination.name)
+        if begun is None:
+            return 0.0
         answers: list[int] = []
         try:
             self._send(generation, begun, answers)

@@ -58,14 +58,21 @@ class DeliveryRows:
             )
             return [Generation(series=SeriesKey(row[0]), number=row[1]) for row in rows]
 
-    def begin(self, generation: Generation, destination: str) -> Begun:
-        """Note that an attempt begins, before anything is sent."""
+    def begin(self, generation: Generation, destination: str) -> Begun | None:
+        """Note that an attempt begins, before anything is sent.
+
+        None if it is not owed any more: it was held or superseded since it was chosen.
+        """
         this = _key(generation, destination)
         with self._database.transaction(survives_power_failure=False) as database:
-            began = database.execute(
-                "SELECT began FROM delivery WHERE series = ? AND generation = ? AND destination = ?",
-                this,
-            ).fetchone()[0]
+            row = database.execute(
+                "SELECT began FROM delivery JOIN series USING (series, generation)"
+                " WHERE series = ? AND generation = ? AND destination = ?"
+                " AND delivery.state = ? AND series.state = ?",
+                (*this, DeliveryState.PENDING.value, State.READY.value),
+            ).fetchone()
+            if row is None:
+                return None
             database.execute(
                 "UPDATE delivery SET began = 1 WHERE series = ? AND generation = ? AND destination = ?",
                 this,
@@ -75,7 +82,7 @@ class DeliveryRows:
                 " WHERE series = ? AND generation = ? AND destination = ?",
                 this,
             ).fetchall()
-            return Begun(statuses=dict(statuses), is_repeat=bool(began))
+            return Begun(statuses=dict(statuses), is_repeat=bool(row[0]))
 
     def answered(self, generation: Generation, destination: str, number: int, status: int) -> bool:
         """Note the answer for one instance; False if nothing more of the series is to be sent.

@@ -137,20 +137,24 @@ class Ledger:
             if found is not None and found[1] is State.PURGED:
                 discard(instances_of(database, found[0]))
 
-    def claim(self) -> Claim | None:
-        """Take the series that has waited longest, if any waits."""
+    def due(self, n_series: int) -> list[Generation]:
+        """List what waits for the worker, longest waiting first, `n_series` at the most."""
         with self._transaction() as database:
-            row = database.execute(
-                "SELECT series, generation, accepted FROM series WHERE state = ?"
-                " ORDER BY changed_at, series LIMIT 1",
-                (State.RECEIVED.value,),
-            ).fetchone()
-            if row is None:
+            return _due(database, n_series)
+
+    def claim(self, generation: Generation | None = None) -> Claim | None:
+        """Take a series that waits, the longest waiting by default; None if it does not wait."""
+        with self._transaction() as database:
+            chosen = next(iter(_due(database, 1)), None) if generation is None else generation
+            if chosen is None or not move(
+                database, chosen, State.RECEIVED, State.CLAIMED, at=self._now()
+            ):
                 return None
-            generation = generation_of(row)
-            move(database, generation, State.RECEIVED, State.CLAIMED, at=self._now())
-            instances = instances_of(database, generation)
-            return Claim(generation=generation, instances=instances, accepted=row[2])
+            [accepted] = database.execute(
+                "SELECT accepted FROM series WHERE series = ? AND generation = ?", key_of(chosen)
+            ).fetchone()
+            instances = instances_of(database, chosen)
+            return Claim(generation=chosen, instances=instances, accepted=accepted)
 
     def unclaim(self, generation: Generation) -> None:
         """Give a claim back, to be taken again."""
@@ -229,6 +233,14 @@ class Ledger:
         with self._transaction() as database:
             rows = database.execute("SELECT series, generation, state FROM series")
             return {generation_of(row): State(row[2]) for row in rows}
+
+
+def _due(database: sqlite3.Connection, n_series: int) -> list[Generation]:
+    rows = database.execute(
+        "SELECT series, generation FROM series WHERE state = ? ORDER BY changed_at, series LIMIT ?",
+        (State.RECEIVED.value, n_series),
+    )
+    return [generation_of(row) for row in rows]
 
 
 def _picture(database: sqlite3.Connection, generation: Generation, digest: str | None) -> None:

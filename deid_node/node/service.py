@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Final
 from deid_node import log
 from deid_node.config.load import recipe_from
 from deid_node.dicom.series import read_series
-from deid_node.errors import SettingsInvalid
+from deid_node.errors import SettingsInvalid, StageStuck
 from deid_node.log import event
-from deid_node.node.assembly import Assembly
 from deid_node.node.at_rest.opening import open_sealing
-from deid_node.node.completeness import Patience
 from deid_node.node.counting import Counting
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import Pictures
@@ -24,6 +22,7 @@ from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import Watch
+from deid_node.node.open_series import assembly_of, close, recover
 from deid_node.node.outbox import Outbox
 from deid_node.node.own_process import (
     beat_seconds,
@@ -33,13 +32,12 @@ from deid_node.node.own_process import (
     on_stop_signals,
 )
 from deid_node.node.patients import with_patients_named
-from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.sending import Sending
 from deid_node.node.spool import Spool
 from deid_node.node.spool_lock import exclusive
-from deid_node.node.states import State
+from deid_node.node.staging import Staging, stage_seconds
 from deid_node.node.status import LEDGER, Snapshot, status
 from deid_node.node.storage_scp import StorageSCP
 from deid_node.node.worker import Worker
@@ -49,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.config.schema import Settings
+    from deid_node.node.assembly import Assembly
     from deid_node.pipeline.recipe import Recipe
 
 __all__ = ["Service", "Snapshot", "status"]
@@ -56,6 +55,8 @@ __all__ = ["Service", "Snapshot", "status"]
 logger = logging.getLogger(__name__)
 
 GIB: Final = 2**30
+ENGINE: Final = "engine.sqlite"
+"""Name of the work engine's database in the spool folder."""
 TICK_SECONDS: Final = 0.5
 """How often complete series are looked for."""
 FAULT_PAUSE_SECONDS: Final = 10.0
@@ -87,6 +88,8 @@ class Service:
         self._settings = settings
         self._given = recipe
         self._stopping = threading.Event()
+        self._stuck: StageStuck | None = None
+        self._works_on = False
         self._threads: list[threading.Thread] = []
         self._open = ExitStack()
         self._watch = Watch(
@@ -94,7 +97,13 @@ class Service:
         )
 
     def run(self) -> None:
-        """Receive, de-identify and send until SIGTERM or SIGINT."""
+        """Receive, de-identify and send until SIGTERM or SIGINT.
+
+        Raises
+        ------
+        StageStuck
+            If a series took far too long; it is held, and the node is to be started again.
+        """
         log.configure(self._settings.log.level)
         os.umask(0o077)
         keep_memory_private()
@@ -110,6 +119,8 @@ class Service:
             self._beat_until_stopped()
             notify("STOPPING=1")
             self.stop()
+            if self._stuck is not None:
+                raise self._stuck
             if self._runs_on:
                 # What is in the middle of a series must not keep the process.
                 os._exit(0)
@@ -163,7 +174,11 @@ class Service:
             pseudonyms=self._recipe.pseudonyms,
             counts=self._watch.metrics.counts,
         )
-        self._scp.start()
+        try:
+            self._scp.start()
+        except BaseException:
+            self._end(until=time.monotonic() + DRAIN_SECONDS)
+            raise
         self._tell_watch(ledger, spool)
         event(logger, "listening", port=self._scp.port)
 
@@ -178,21 +193,27 @@ class Service:
         self._watch.stops()
         self._stopping.set()
         self._scp.stop()
-        _join(self._threads, until=end - CLOSE_SECONDS)
+        self._end(until=end)
+        event(logger, "stopped")
+
+    def _end(self, *, until: float) -> None:
+        self._stopping.set()
+        half = max(0.0, until - CLOSE_SECONDS - time.monotonic()) / 2
+        _join(self._threads, until=time.monotonic() + half)
+        self._works_on = not self._staging.stop(half)
         closing = threading.Thread(target=self._sending.close, name="close", daemon=True)
         closing.start()
         self._threads.append(closing)
-        _join(self._threads, until=end)
+        _join(self._threads, until=until)
         if not self._runs_on:
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
-        event(logger, "stopped")
 
     @property
     def _runs_on(self) -> bool:
         """Whether something did not end in the time it had."""
-        return any(thread.is_alive() for thread in self._threads)
+        return self._works_on or any(thread.is_alive() for thread in self._threads)
 
     def _tell_watch(self, ledger: Ledger, spool: Spool) -> None:
         self._watch.works_in(tuple(self._threads))
@@ -229,6 +250,13 @@ class Service:
             destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
         )
+        self._staging = Staging(
+            settings.spool.folder / ENGINE,
+            worker,
+            due=ledger.due,
+            limit_seconds=stage_seconds(settings.face),
+            when_stuck=self._give_in,
+        )
         retention = Retention(
             ledger=ledger,
             spool=spool,
@@ -244,13 +272,18 @@ class Service:
             retention.step()
             return TICK_SECONDS
 
-        steps = [("time", keep_time), ("worker", worker.step), *self._sending.steps()]
+        steps = [("time", keep_time), ("staging", self._staging.step), *self._sending.steps()]
         if settings.sources:
             steps.append(("count", Counting(settings.sources, assembly).step))
         for name, step in steps:
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def _give_in(self, stuck: StageStuck) -> None:
+        """End the node: nothing else gets back a thread that hangs, and what it holds."""
+        self._stuck = stuck
+        self._stopping.set()
 
     def _repeat(self, step: Callable[[], float]) -> None:
         """Make one step after another until the node stops; a fault makes a pause."""
@@ -261,66 +294,6 @@ class Service:
             except Exception as error:  # noqa: BLE001 - a full disk must not end a thread
                 event(logger, "step-failed", level=logging.ERROR, error=type(error).__name__)
                 pause = FAULT_PAUSE_SECONDS
-
-
-def assembly_of(settings: Settings, ledger: Ledger) -> Assembly:
-    """Make the table of open series."""
-    chosen = settings.series
-    return Assembly(
-        Patience(
-            quiet_seconds=chosen.quiet_seconds,
-            released_seconds=chosen.released_seconds,
-            complete_seconds=chosen.complete_seconds,
-            max_open_seconds=chosen.max_open_seconds,
-        ),
-        count=ledger.n_instances,
-        sources={caller for source in settings.sources for caller in source.callers},
-    )
-
-
-def close(assembly: Assembly, *, ledger: Ledger, spool: Spool) -> None:
-    """Hand on the series that are complete; hold those of which the source has more.
-
-    What came again of a purged series, and did not bring anything new, is deleted. What the
-    ledger cannot note now is closed anew after another silence.
-    """
-    closed = assembly.closed()
-    try:
-        while closed:
-            series, n_expected = next(iter(closed.items()))
-            if n_expected is None:
-                is_open = ledger.received(series)
-            else:
-                is_open = ledger.incomplete(series, n_expected=n_expected)
-                event(logger, "series-incomplete", level=logging.WARNING, series=series)
-            if not is_open:
-                ledger.while_purged(series, spool.discard)
-            del closed[series]
-    finally:
-        for series in closed:
-            assembly.arrived(series)
-
-
-def recover(
-    *, ledger: Ledger, spool: Spool, outbox: Outbox, pictures: Pictures, assembly: Assembly
-) -> None:
-    """Take up what the last run left, however it ended.
-
-    Claims are given back; instances that are durable but were not noted yet are noted; files
-    of series that are purged, half-written files and results of nobody are deleted; open
-    series get one more quiet time.
-    """
-    ledger.recover()
-    for kept in spool.recover():
-        if ledger.arrived(kept).state is State.PURGED:
-            spool.discard([kept])
-    states = ledger.states()
-    with_result = {State.READY, State.DELIVERED, State.HELD}
-    outbox.recover({each.name for each, state in states.items() if state in with_result})
-    pictures.recover(PurgeRows(ledger).with_picture())
-    for generation, state in states.items():
-        if state is State.RECEIVING:
-            assembly.arrived(generation.series)
 
 
 def _join(threads: list[threading.Thread], *, until: float) -> None:

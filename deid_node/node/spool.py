@@ -274,15 +274,20 @@ class Spool:
         return paths
 
     def sources(self, instances: Iterable[Kept]) -> list[Readable]:
-        """Give instances to read, in the order given; nothing is decrypted yet."""
-        sealing = self._sealing
+        """Give instances to read, in the order given; nothing is decrypted yet.
+
+        Raises
+        ------
+        OriginalsMissing
+            If some are not there.
+        """
+        chosen = list(instances)
+        paths, sealing = self.paths(chosen), self._sealing
         if sealing is None:
-            return list(self.paths(instances))
+            return list(paths)
         return [
-            sealing.instance(
-                self._path(kept), _sealed_name(kept.series, kept.instance), kept.digest
-            )
-            for kept in instances
+            sealing.instance(path, _sealed_name(kept.series, kept.instance), kept.digest)
+            for path, kept in zip(paths, chosen, strict=True)
         ]
 
     def discard(self, instances: Iterable[Kept]) -> None:

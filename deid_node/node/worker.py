@@ -11,8 +11,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import DeidNodeError, Disposition, DuplicateInstance
+from deid_node.errors import DeidNodeError, Disposition, DuplicateInstance, ProcessDied
 from deid_node.log import event
+from deid_node.node.crashes import Crashes
 from deid_node.node.states import Reason, State
 from deid_node.pipeline.review import Review
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS: Final = 0.5
 FULL_DISK_SECONDS: Final = 30.0
 """A series that found the disk full is worked through again; that costs its whole time."""
+MAX_CRASHES: Final = 5
+"""A series over which the process died so often is held, so that it does not die again."""
 
 
 class Worker:
@@ -71,29 +73,53 @@ class Worker:
         self._keep_picture = keep_picture
         self._destinations = tuple(destinations)
         self._records = records
-        self._unfinished: Generation | None = None
+        self._crashes = Crashes(ledger)
+        self._unfinished: Claim | None = None
 
-    def step(self) -> float:
-        """Work through one series, if one waits.
+    def step(self, generation: Generation | None = None) -> float | None:
+        """Work through a series, the longest waiting by default, if it still waits.
 
         Returns
         -------
-        float
-            Seconds until it is worth asking again.
+        float, optional
+            Seconds until it must be tried again; None once nothing is left to do with it.
         """
-        if self._unfinished is not None:
-            # The last step ended in a fault of the ledger itself; there is no other worker.
-            self._ledger.unclaim(self._unfinished)
-            self._unfinished = None
-        claim = self._ledger.claim()
+        # If there is one, the last step ended in a fault of the ledger itself.
+        self.give_back()
+        claim = self._ledger.claim(generation)
         if claim is None:
-            return IDLE_SECONDS
-        self._unfinished = claim.generation
-        pause = self._work(claim)
+            return None
+        self._unfinished = claim
+        n_crashes = self._crashes.begin(claim.generation)
+        pause = None
+        if n_crashes < MAX_CRASHES:
+            pause = self._work(claim)
+        else:
+            self._set_aside(claim, ProcessDied(n_times=n_crashes))
+        self._crashes.over(claim.generation)
         self._unfinished = None
         return pause
 
-    def _work(self, claim: Claim) -> float:
+    def give_back(self) -> None:
+        """Let the series that is worked on, if any, be worked on later; no crash is counted.
+
+        A run that is under way goes on, and its result is not taken.
+        """
+        claim = self._unfinished
+        if claim is not None:
+            self._ledger.unclaim(claim.generation)
+            self._crashes.undo(claim.generation)
+            self._unfinished = None
+
+    def give_up(self, error: DeidNodeError) -> None:
+        """Hold the series that is worked on, if any; the result of its run is not taken."""
+        claim = self._unfinished
+        if claim is not None:
+            self._set_aside(claim, error)
+            self._crashes.over(claim.generation)
+            self._unfinished = None
+
+    def _work(self, claim: Claim) -> float | None:
         generation = claim.generation
         shown: list[Evidence] = []
         began = time.monotonic()
@@ -107,10 +133,9 @@ class Worker:
         except DeidNodeError as error:
             if error.disposition is Disposition.RETRY:
                 return self._put_back(claim, error)
-            reason = Reason(error=type(error).__name__, message=str(error))
-            self._set_aside(claim, error, reason, picture=self._shown(generation, shown))
+            self._set_aside(claim, error, picture=self._shown(generation, shown))
         except Exception as error:  # noqa: BLE001 - a fault must hold its series, not end the node
-            self._set_aside(claim, error, unexpected(error), picture=None)
+            self._set_aside(claim, error, unexpected(error))
         else:
             is_ready = self._ledger.ready(generation, self._destinations, picture=picture)
             if not is_ready:
@@ -122,7 +147,7 @@ class Worker:
                 n_instances=len(claim.instances),
                 seconds=round(time.monotonic() - began, 3),
             )
-        return 0.0
+        return None
 
     def _shown(self, generation: Generation, evidence: Sequence[Evidence]) -> str | None:
         """Keep the picture of a doubtful mask; a hold without one can be released all the same."""
@@ -151,8 +176,14 @@ class Worker:
         return FULL_DISK_SECONDS
 
     def _set_aside(
-        self, claim: Claim, error: Exception, reason: Reason, *, picture: str | None
+        self,
+        claim: Claim,
+        error: Exception,
+        reason: Reason | None = None,
+        *,
+        picture: str | None = None,
     ) -> None:
+        reason = reason or Reason(error=type(error).__name__, message=str(error))
         refuse = isinstance(error, DeidNodeError) and error.disposition is Disposition.REFUSE
         state = State.REFUSED if refuse else State.HELD
         self._records.set_aside(

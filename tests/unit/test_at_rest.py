@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deid_node.config.load import create_key
-from deid_node.errors import KeyUnusable, SpooledFileDamaged, SpoolFull, SpoolKeyUnusable
+from deid_node.errors import (
+    KeyUnusable,
+    OriginalsMissing,
+    SpooledFileDamaged,
+    SpoolFull,
+    SpoolKeyUnusable,
+)
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node import durable
 from deid_node.node.at_rest import sealing
@@ -325,6 +331,15 @@ def test_start_encrypts_what_lies_there_in_the_clear(folder: Path, master: Path)
     assert first == second == kept
     assert [read(spool, each) for each in kept] == [CANARY, large]
     assert [name for name, held in files(folder).items() if b"DOE" in held] == []
+
+
+def test_sealed_original_that_is_gone_is_missing_not_damaged(folder: Path, master: Path) -> None:
+    spool = spool_in(folder, master)
+    kept = [spool.keep(SERIES, INSTANCE, [CANARY]), spool.keep(OTHER, INSTANCE, [CANARY])]
+    spool.paths(kept)[0].unlink()
+
+    with pytest.raises(OriginalsMissing):
+        spool.sources(kept)
 
 
 def test_wrong_missing_or_open_key_is_one_clear_line(

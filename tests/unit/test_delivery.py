@@ -17,8 +17,9 @@ from deid_node.node.delivery import (
     LONGEST_PAUSE_SECONDS,
     Delivery,
 )
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.delivery_rows import Begun, DeliveryRows
 from deid_node.node.ledger import Ledger
+from deid_node.node.ledger_database import move
 from deid_node.node.outbox import Outbox
 from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, Reason, State
@@ -125,6 +126,25 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path)
     yield node
     node.ledger.close()
+
+
+def test_series_that_was_held_since_it_was_chosen_is_not_sent(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = DeliveryRows.begin
+
+    def held_first(rows: DeliveryRows, generation: Generation, destination: str) -> Begun | None:
+        with node.ledger.database.transaction() as database:
+            move(database, generation, State.READY, State.HELD, at=0)
+        return begin(rows, generation, destination)
+
+    monkeypatch.setattr(DeliveryRows, "begin", held_first)
+
+    pause = node.delivery.step()
+
+    assert pause == 0
+    assert node.archive.repeats == []
+    assert node.attempts(ONE) == 0
 
 
 def test_oldest_series_is_delivered_first_and_each_once(node: Node) -> None:

@@ -16,7 +16,9 @@ from deid_node.errors import (
     AuditUnusable,
     ImplausibleFaceMask,
     NotDicom,
+    ProcessDied,
     SpoolFull,
+    StageStuck,
     TooFewSlices,
     UnsupportedSOPClass,
     WeightsUnusable,
@@ -30,7 +32,7 @@ from deid_node.node.records import SeriesRecords
 from deid_node.node.retention import Retention
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
-from deid_node.node.worker import FULL_DISK_SECONDS, IDLE_SECONDS, Worker
+from deid_node.node.worker import FULL_DISK_SECONDS, MAX_CRASHES, Worker
 from deid_node.pipeline.deidentify import DeidentifiedSeries
 from tests.fakes.clock import FakeClock
 from tests.fakes.series import mr_series
@@ -86,6 +88,9 @@ class Node:
         self.pictures: list[str] = []
         self.seen: list[bytes] = []
         self.deidentify = deidentify
+        self.start_worker()
+
+    def start_worker(self) -> None:
         self.worker = Worker(
             ledger=self.ledger,
             spool=self.spool,
@@ -135,8 +140,9 @@ def failing(error: Exception) -> Callable[[], DeidentifiedSeries]:
     return fail
 
 
-def test_idle_worker_waits(node: Node) -> None:
-    assert node.worker.step() == IDLE_SECONDS
+def test_worker_without_a_series_is_done(node: Node) -> None:
+    assert node.worker.step() is None
+    assert node.worker.step(FIRST) is None
 
 
 def test_result_is_in_the_outbox_and_owed_with_the_segmentation_last(node: Node) -> None:
@@ -144,7 +150,7 @@ def test_result_is_in_the_outbox_and_owed_with_the_segmentation_last(node: Node)
 
     pause = node.worker.step()
 
-    assert pause == 0
+    assert pause is None
     assert node.seen == [b"1", b"2"]
     assert node.state is State.READY
     assert kept_in(node.outbox) == [encoded(n).part10 for n in (1, 2, 99)]
@@ -395,6 +401,122 @@ def test_claim_that_a_broken_ledger_left_is_taken_up_by_the_next_step(
 
     assert stuck is State.CLAIMED
     assert node.state is State.READY
+
+
+def crash(node: Node) -> None:
+    """Begin to work, and start again as after the death of the process."""
+
+    def die() -> DeidentifiedSeries:
+        raise KeyboardInterrupt
+
+    node.deidentify = die
+    with pytest.raises(KeyboardInterrupt):
+        node.worker.step()
+    node.ledger.recover()
+    node.start_worker()
+    node.deidentify = result
+
+
+def test_series_that_ends_the_process_again_and_again_is_held(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[object] = []
+    monkeypatch.setattr(
+        SeriesRecords, "set_aside", lambda _self, series, **what: recorded.append((series, what))
+    )
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES):
+        crash(node)
+    node.seen = []
+
+    node.worker.step()
+
+    assert node.state is State.HELD
+    assert node.reason() == ("ProcessDied", str(ProcessDied(n_times=MAX_CRASHES)), None)
+    assert node.seen == []
+    told = {"state": "held", "error": "ProcessDied", "n_instances": 1}
+    assert recorded == [(SERIES, told)]
+
+
+def test_series_over_which_the_process_died_less_often_is_worked_on(node: Node) -> None:
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES - 1):
+        crash(node)
+
+    node.worker.step()
+
+    assert node.state is State.READY
+
+
+def test_crashes_before_an_orderly_end_are_forgotten(node: Node) -> None:
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES - 1):
+        crash(node)
+    node.deidentify = failing(SpoolFull(free_bytes=0, reserve_bytes=1))
+    node.worker.step()
+    crash(node)
+
+    node.worker.step()
+
+    assert node.state is State.READY
+
+
+def test_orderly_stop_is_no_crash(node: Node) -> None:
+    node.receive(b"1")
+    node.deidentify = stopped
+    given_back = []
+    for _ in range(MAX_CRASHES):
+        with pytest.raises(SystemExit):
+            node.worker.step()
+        node.worker.give_back()
+        given_back.append(node.state)
+    node.deidentify = result
+
+    node.worker.step()
+
+    assert set(given_back) == {State.RECEIVED}
+    assert node.state is State.READY
+
+
+def stopped() -> DeidentifiedSeries:
+    raise SystemExit
+
+
+def test_crashes_are_remembered_while_the_hold_cannot_be_recorded(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_what: object) -> None:
+        raise AuditUnusable("the audit log cannot be written")
+
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES):
+        crash(node)
+    node.seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(SeriesRecords, "set_aside", fail)
+        with pytest.raises(AuditUnusable):
+            node.worker.step()
+
+    node.worker.step()
+
+    assert node.state is State.HELD
+    assert node.seen == []
+
+
+def test_result_of_a_run_that_was_given_up_is_not_taken(node: Node) -> None:
+    def late() -> DeidentifiedSeries:
+        node.worker.give_up(StageStuck(seconds=10))
+        return result()
+
+    node.deidentify = late
+    node.receive(b"1")
+
+    node.worker.step()
+
+    assert node.state is State.HELD
+    assert node.reason()[0] == "StageStuck"
+    assert DeliveryRows(node.ledger).owed_to("archive") == []
+    assert node.outbox.instances(SERIES) == []
 
 
 def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:
