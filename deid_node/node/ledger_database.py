@@ -127,6 +127,9 @@ def bring_up(database: sqlite3.Connection, part: str, migrations: Sequence[Seque
     version = row[0] if row else 0
     if version > len(migrations):
         raise SpoolError("the ledger was written by a later release of deid-node")
+    if version == len(migrations):
+        # A node starts on a full disk too, to deliver and to make room: nothing is written.
+        return
     for statements in migrations[version:]:
         for statement in statements:
             database.execute(statement)

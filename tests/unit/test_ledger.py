@@ -308,3 +308,13 @@ def test_only_the_owner_can_read_it(tmp_path: Path, ledger: Ledger) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
 
     assert modes == {0o600}
+
+
+def test_ledger_of_this_release_is_opened_without_a_write(tmp_path: Path, ledger: Ledger) -> None:
+    """A node starts on a full disk, where nothing can be written."""
+    bring_to(ledger, State.READY)
+    before = ledger.database.connection.execute("PRAGMA data_version").fetchone()
+
+    Ledger(tmp_path / "ledger.sqlite").close()
+
+    assert ledger.database.connection.execute("PRAGMA data_version").fetchone() == before
