@@ -39,14 +39,14 @@ PROJECT: Final = Path(__file__).parents[2]
 N_SENDERS: Final = 3
 MODEL_SECONDS: Final = 0.2
 """The fake model thinks so long, that kills fall into it."""
-ANSWER_SECONDS: Final = 0.01
-MOST_ON_THEIR_WAY: Final = 6
+ANSWER_SECONDS: Final = 0.02
+MOST_ON_THEIR_WAY: Final = 9
 """Series that are neither delivered nor held; no further one is begun meanwhile."""
 START_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 600.0
 IN_STARTING: Final = 0.15
 """Share of the kills that come before the node listens."""
-LONGEST_LIFE: Final = 4.0
+LONGEST_LIFE: Final = 6.0
 """A node that listens is killed after this at the latest, in seconds."""
 OPEN_STATES: Final = ("receiving", "received", "claimed", "ready")
 

@@ -37,6 +37,8 @@ MARGIN_VOXELS: Final = 2
 SURE: Final = 0.9
 FRAGMENT: Final = 16000
 PAUSE_SECONDS: Final = 0.05
+GAP_SECONDS: Final = 0.02
+"""Between two instances: a series takes a second, that kills fall into receiving."""
 
 
 def identifiers() -> list[bytes]:
@@ -194,6 +196,7 @@ class Sender(threading.Thread):
                 with self._tally.lock:
                     self._tally.acknowledged.add(uid)
                 del self._owed[0]
+                self._done.wait(GAP_SECONDS)
             else:
                 self._tally.refused += 1
                 return
