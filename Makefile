@@ -18,7 +18,7 @@ FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
-  bench-receive bench-send torture face-model-smoke clean
+  bench-engine bench-receive bench-send torture face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -64,6 +64,9 @@ bench-headers: setup peers   ## header de-identification beside its peers: speed
 
 bench-send: setup peers      ## C-STORE to receivers as shipped: storescu, pynetdicom, ours
 	$(BIN)/python bench/send.py
+
+bench-engine: setup          ## kill -9, start, idle: the work engine beside the ledger's own loop
+	$(BIN)/python bench/engine.py
 
 $(FACE_DONE): pyproject.toml
 	$(PYTHON) -m venv $(FACE)

@@ -7,7 +7,7 @@ CPU-seconds are the receiver's own (user and system, children included), start-u
 "not durable" is ours with every sync left out: it is for comparing with receivers that sync
 nothing, and no setting of the node does that.
 
-    python bench/receive.py serve FOLDER PORT [--not-durable]
+    python bench/receive.py serve FOLDER PORT [--not-durable] [--encrypted]
 
 runs ours alone.
 """
@@ -69,7 +69,12 @@ class Figures:
 def main() -> None:
     """Measure every receiver and print the table."""
     if sys.argv[1:2] == ["serve"]:
-        serve(Path(sys.argv[2]), int(sys.argv[3]), durable="--not-durable" not in sys.argv)
+        serve(
+            Path(sys.argv[2]),
+            int(sys.argv[3]),
+            durable="--not-durable" not in sys.argv,
+            encrypted="--encrypted" in sys.argv,
+        )
         return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -256,7 +261,12 @@ def orthanc(folder: Path, port: int) -> list[str]:
 
 RECEIVERS: Final = (
     Receiver(name="deid-node, durable", command=ours),
+    Receiver(name="deid-node, encrypted", command=lambda f, p: [*ours(f, p), "--encrypted"]),
     Receiver(name="deid-node, not durable", command=lambda f, p: [*ours(f, p), "--not-durable"]),
+    Receiver(
+        name="deid-node, not durable, encrypted",
+        command=lambda f, p: [*ours(f, p), "--not-durable", "--encrypted"],
+    ),
     Receiver(name="Orthanc, sync on", command=orthanc, takes_idle=False),
     Receiver(
         name="storescp +B --fork",
@@ -273,24 +283,29 @@ RECEIVERS: Final = (
 )
 
 
-def serve(folder: Path, port: int, *, durable: bool) -> None:
+def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
     """Run our receiver alone, until it is told to stop."""
+    from deid_node.config.load import create_key
     from deid_node.config.schema import Node
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.assembly import Assembly
+    from deid_node.node.at_rest.opening import open_sealing
     from deid_node.node.ledger import Ledger
     from deid_node.node.spool import Spool
     from deid_node.node.storage_scp import StorageSCP
+    from tests.fakes.assembly import by_silence
 
     ledger = Ledger(folder / "ledger.sqlite")
     if not durable:
         os.fsync = os.fdatasync = lambda _fd: None  # type: ignore[assignment]
         ledger.database.connection.execute("PRAGMA synchronous=OFF")
+    key = folder / "spool.key" if encrypted else None
+    if key is not None:
+        create_key(key, what="spool key")
     scp = StorageSCP(
         Node(port=port, callers=("PACS",), max_associations=N_IDLE + 10),
-        spool=Spool(folder / "received", reserve_bytes=0),
+        spool=Spool(folder / "received", reserve_bytes=0, sealing=open_sealing(folder, key)),
         ledger=ledger,
-        assembly=Assembly(quiet_seconds=3600, max_open_seconds=3600),
+        assembly=by_silence(3600, max_open_seconds=3600),
         pseudonyms=Pseudonyms(bytes(range(32))),
     )
     scp.start()

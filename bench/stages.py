@@ -64,7 +64,7 @@ def measure(folder: Path, scratch: Path, threads: int) -> tuple[Stopwatch, int]:
     from deid_node.face.openvino_model import load_model
     from deid_node.face.weights import default_weights
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.evidence import keep_picture
+    from deid_node.node.evidence import Pictures
     from deid_node.node.folder import FolderDestination
     from deid_node.node.outgoing import from_encoded
     from deid_node.pipeline.deidentify import deidentify
@@ -85,7 +85,7 @@ def measure(folder: Path, scratch: Path, threads: int) -> tuple[Stopwatch, int]:
         from_encoded([*result.instances, result.segmentation])
     )
     watch.begin("picture")
-    keep_picture(scratch, "bench", result.evidence)
+    Pictures(scratch).keep("bench", result.evidence)
     watch.begin("")
     return watch, len(result.instances)
 

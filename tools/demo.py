@@ -48,6 +48,7 @@ quiet_seconds = 2
 [spool]
 folder      = "spool"
 reserve_gib = 0.1
+keep_pictures_hours = 24
 
 [[destinations]]
 kind   = "folder"

@@ -1,4 +1,4 @@
-"""Small verbs about the node itself: `init`, `status`, `echo`, `version`."""
+"""Small verbs about the node itself: `init`, `echo`, `version`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from deid_node import __version__
-from deid_node.cli.options import ConfigOption, JsonOption, home_folder, settings_from
-from deid_node.cli.output import say, say_json, say_table
+from deid_node.cli.options import ConfigOption, home_folder, settings_from
+from deid_node.cli.output import say
 from deid_node.errors import OutputUnwritable
 
 SETTINGS_TEMPLATE: Final = """\
@@ -66,29 +66,6 @@ def init(
     say(f"{'wrote' if created_settings else 'kept '} {settings}")
     create_key(target / "pseudonym.key")
     say(f"wrote {target / 'pseudonym.key'}; keep a copy of it in a safe place")
-
-
-def status(config: ConfigOption = None, *, json: JsonOption = False) -> None:
-    """Show on one screen how many series are in which state, and what waits for a person.
-
-    Example: deid-node status
-    """
-    from deid_node.node.service import status as snapshot_of
-
-    snapshot = snapshot_of(settings_from(config))
-    if json:
-        say_json(snapshot.as_json())
-        return
-    say_table(
-        ("state", "series"), [(k, str(n)) for k, n in snapshot.series.items()] or [("–", "0")]
-    )
-    for each in snapshot.held:
-        say(f"\n{each.series[:12]} waits for a person: {each.error}: {each.reason}")
-        say(f"             → {each.next_step}")
-    for owed in snapshot.owed:
-        stands = "is owed to" if owed.state == "pending" else "is stored, not committed, at"
-        say(f"\n{owed.series[:12]} {stands} {owed.destination} after {owed.attempts} attempts")
-        say(f"             {owed.reason or ''}")
 
 
 def echo(

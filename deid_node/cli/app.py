@@ -14,13 +14,19 @@ from deid_node.cli import (
     audit,
     config,
     deface,
+    doctor,
+    hold,
     inspect,
+    keys,
     mapping,
+    picture,
     profile,
+    purge,
     retry,
     scrub,
     send,
     serve,
+    status,
     verify,
     weights,
 )
@@ -45,15 +51,17 @@ app = Typer(
 )
 for verb in (
     *(serve.serve, send.send, deface.deface, scrub.scrub),
-    *(inspect.inspect, verify.verify),
-    *(admin.init, admin.status, retry.retry, admin.echo),
+    *(inspect.inspect, verify.verify, picture.picture),
+    *(admin.init, doctor.doctor, status.status, retry.retry, purge.purge, admin.echo),
 ):
     app.command(rich_help_panel="Verbs")(verb)
 app.command(rich_help_panel="Verbs")(admin.version)
+app.add_typer(hold.app, name="hold", rich_help_panel="Verbs")
 app.add_typer(profile.app, name="profile", rich_help_panel="What it is made of")
 app.add_typer(config.app, name="config", rich_help_panel="What it is made of")
 app.add_typer(audit.app, name="audit", rich_help_panel="What it is made of")
 app.add_typer(mapping.app, name="mapping", rich_help_panel="What it is made of")
+app.add_typer(keys.app, name="keys", rich_help_panel="What it is made of")
 app.add_typer(weights.app, name="weights", rich_help_panel="What it is made of")
 
 

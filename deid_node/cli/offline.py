@@ -22,7 +22,7 @@ from deid_node.errors import (
     NotDicom,
     OutputUnwritable,
 )
-from deid_node.node.evidence import keep_picture
+from deid_node.node.evidence import Pictures
 from deid_node.node.inference import inference_apart
 from deid_node.node.input_folder import files_below
 from deid_node.node.outgoing import from_encoded
@@ -201,7 +201,9 @@ class Offline:
             watch.begin("read")
             result = deidentify(read_series(paths), self._recipe, observe=watch.begin)
             watch.begin("picture")
-            picture = keep_picture(self._private, key, result.evidence)
+            pictures = Pictures(self._private)
+            pictures.keep(key, result.evidence)
+            picture = pictures.place(key)
             watch.begin("deliver")
             records.ready(key, result)
             self._destination.deliver(from_encoded([*result.instances, result.segmentation]))

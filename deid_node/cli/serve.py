@@ -16,10 +16,11 @@ def serve(config: ConfigOption = None) -> None:
     settings = settings_from(config)
     service = Service(settings)
     node = settings.node
-    progress.print(
-        f"{node.ae_title} on {node.bind}:{node.port}, {len(settings.destinations)} destinations; "
-        "stop with Ctrl-C; the log follows, one line of JSON an event",
-        markup=False,
-        soft_wrap=True,
-    )
+    if progress.is_terminal:  # else whoever reads the log expects nothing but JSON
+        progress.print(
+            f"{node.ae_title} on {node.bind}:{node.port}, {len(settings.destinations)} "
+            "destinations; stop with Ctrl-C; the log follows, one line of JSON an event",
+            markup=False,
+            soft_wrap=True,
+        )
     service.run()

@@ -62,8 +62,8 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         raise SettingsInvalid(f"{path}: {_first_mistake(error, raw)}") from None
 
 
-def read_key(path: Path) -> bytes:
-    """Read the secret key of the pseudonyms.
+def read_key(path: Path, *, what: str = "pseudonym key") -> bytes:
+    """Read a secret key: that of the pseudonyms, or `what` it is.
 
     Returns
     -------
@@ -77,18 +77,18 @@ def read_key(path: Path) -> bytes:
     """
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise KeyUnusable(f"pseudonym key {path} may be read or written by others")
+            raise KeyUnusable(f"{what} {path} may be read or written by others")
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except OSError:
-        raise KeyUnusable(f"pseudonym key {path} cannot be read") from None
+        raise KeyUnusable(f"{what} {path} cannot be read") from None
     except ValueError:
-        raise KeyUnusable(f"pseudonym key {path} does not hold hexadecimal digits") from None
+        raise KeyUnusable(f"{what} {path} does not hold hexadecimal digits") from None
     if len(key) < KEY_BYTES:
-        raise KeyUnusable(f"pseudonym key {path} holds {len(key)} bytes of {KEY_BYTES} needed")
+        raise KeyUnusable(f"{what} {path} holds {len(key)} bytes of {KEY_BYTES} needed")
     return key
 
 
-def create_key(path: Path) -> None:
+def create_key(path: Path, *, what: str = "pseudonym key") -> None:
     """Write a new random key that its owner alone can read.
 
     Raises
@@ -99,9 +99,9 @@ def create_key(path: Path) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise KeyUnusable(f"pseudonym key {path} exists and is never overwritten") from None
+        raise KeyUnusable(f"{what} {path} exists and is never overwritten") from None
     except OSError:
-        raise KeyUnusable(f"pseudonym key {path} cannot be written") from None
+        raise KeyUnusable(f"{what} {path} cannot be written") from None
     with os.fdopen(fd, "w", encoding="ascii") as file:
         os.fchmod(fd, 0o600)
         file.write(f"{secrets.token_hex(KEY_BYTES)}\n")
@@ -141,7 +141,7 @@ def recipe_from(
     return Recipe(
         profile=load_profile(settings.profile),
         pseudonyms=Pseudonyms(read_key(settings.pseudonym_key)),
-        model=_face_model(settings, segmenter or _in_this_process),
+        model=face_model(settings, segmenter or _in_this_process),
         mask=MaskPolicy(
             margin_mm=face.margin_mm,
             brain_guard_mm=face.brain_guard_mm,
@@ -173,8 +173,14 @@ def model_folder(settings: Settings) -> Path:
     return folder
 
 
-def _face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter]) -> FaceModel:
-    """Load the default model, or pair it with an imported one."""
+def face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter]) -> FaceModel:
+    """Load the default model, or pair it with an imported one.
+
+    Raises
+    ------
+    WeightsUnusable
+        If a model cannot be loaded.
+    """
     from deid_node.face.nnunet.imported import is_imported, meaning_of  # noqa: PLC0415 - see above
     from deid_node.face.openvino_model import load_model  # noqa: PLC0415 - see above
     from deid_node.face.paired import PairedModel  # noqa: PLC0415 - see above

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from deid_node.config.destinations import (
     DestinationSettings,
+    DestinationTLS,
     DicomDestination,
     FolderDestination,
     StowDestination,
@@ -20,6 +21,7 @@ __all__ = [
     "DicomDestination",
     "FolderDestination",
     "Settings",
+    "Source",
     "StowDestination",
 ]
 
@@ -67,10 +69,47 @@ class SeriesArrival(Section):
     """When a series counts as complete."""
 
     quiet_seconds: float = Field(
-        30, gt=0, description="Silence after which a series is closed, in seconds."
+        30, gt=0, description="Silence after which a series is closed at the latest, in seconds."
     )
     max_open_seconds: float = Field(
         3600, gt=0, description="Close a series after this at the latest, in seconds."
+    )
+    released_seconds: float = Field(
+        10,
+        gt=0,
+        description="The same, once every sender has released its association, in seconds; an "
+        "association that was aborted, or slices with a gap, change nothing.",
+    )
+    complete_seconds: float = Field(
+        5,
+        gt=0,
+        description="The same, once as many instances came as the source has, or as they "
+        "themselves announce, in seconds.",
+    )
+    late: Literal["hold", "replace"] = Field(
+        "hold",
+        description="What comes after its series has left: held for a person, or the whole series "
+        "is worked on anew and sent again under the same UIDs.",
+    )
+
+
+class Source(Section):
+    """A query SCP that knows the series which some callers send."""
+
+    callers: tuple[AETitle, ...] = Field(
+        min_length=1, description="Calling AE titles whose series it knows."
+    )
+    ae_title: AETitle = Field(description="Called AE title of the source.")
+    host: str = Field(min_length=1, description="Host name or address.")
+    port: Port = Field(description="Port of the source.")
+    calling_ae_title: AETitle = Field(
+        "DEIDNODE", description="Calling AE title this node gives there."
+    )
+    seconds: float = Field(
+        10, gt=0, le=300, description="Longest wait for connection, association and answer, each."
+    )
+    tls: DestinationTLS | None = Field(
+        None, description="TLS; without this section nothing is encrypted."
     )
 
 
@@ -84,6 +123,24 @@ class Spool(Section):
     keep_originals_hours: float = Field(
         0, ge=0, description="Keep originals after delivery, in hours; 0 deletes them at once."
     )
+    keep_pictures_hours: float | None = Field(
+        None,
+        ge=0,
+        description="Keep before/after pictures after delivery, in hours; they show faces. "
+        "As long as originals by default.",
+    )
+
+    encrypt_key: Location | None = Field(
+        None,
+        description="File with the key that encrypts what identifies a person here; none by "
+        "default: `deid-node keys create` makes one.",
+    )
+
+    @property
+    def picture_hours(self) -> float:
+        """How long pictures are kept."""
+        kept = self.keep_pictures_hours
+        return self.keep_originals_hours if kept is None else kept
 
 
 class Face(Section):
@@ -123,6 +180,13 @@ class Commitment(Section):
     port: Port | None = Field(
         None, description="Port for reports; none by default: they come on the same association."
     )
+
+
+class Monitor(Section):
+    """Where a monitoring system asks: ``/live``, ``/ready`` and ``/metrics`` over HTTP."""
+
+    bind: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port | None = Field(None, description="Port to listen on; none by default.")
 
 
 class Log(Section):
@@ -172,12 +236,16 @@ class Settings(Section):
     series: SeriesArrival = Field(default_factory=SeriesArrival)
     spool: Spool
     face: Face = Field(default_factory=Face)
+    sources: tuple[Source, ...] = Field(
+        (), description="Who can be asked how many instances a series has."
+    )
     destinations: tuple[DestinationSettings, ...] = Field(
         (), description="Where results go; each receives every series."
     )
     commitment: Commitment = Field(default_factory=Commitment)
     audit: Audit = Field(default_factory=Audit)
     crosswalk: Crosswalk = Field(default_factory=Crosswalk)
+    monitor: Monitor = Field(default_factory=Monitor)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="after")
@@ -185,4 +253,11 @@ class Settings(Section):
         names = [destination.name for destination in self.destinations]
         if len(names) != len(set(names)):
             raise ValueError("two destinations have one name")
+        return self
+
+    @model_validator(mode="after")
+    def _callers_have_one_source(self) -> Settings:
+        callers = [caller for source in self.sources for caller in source.callers]
+        if len(callers) != len(set(callers)):
+            raise ValueError("two sources have one caller")
         return self

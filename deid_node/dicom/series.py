@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from pydicom import dcmread
@@ -44,12 +44,20 @@ class Series:
     instances: tuple[Dataset, ...]
 
 
-def read_series(paths: Sequence[Path]) -> Series:
+class Readable(Protocol):
+    """A file, in the clear or not, that gives its contents."""
+
+    def read_bytes(self) -> bytes:
+        """Give them all."""
+        ...
+
+
+def read_series(paths: Sequence[Readable]) -> Series:
     """Read the files of one series.
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : sequence of Readable
         Part 10 files of one series, in any order. A file that is there twice, byte for
         byte, counts once.
 

@@ -1,57 +1,70 @@
 """Every error this package raises on purpose.
 
+What it does with the work, the exit code of a command, what a person's word can do for a
+series that it stopped (`Release`), and the status of a C-STORE:
+
 * DeidNodeError
-  + SettingsInvalid          stop      exit 78
-    - ProfileInvalid         stop      exit 78
-    - ForeignProfileUnreadable  stop   exit 78
-    - KeyUnusable            stop      exit 78
-  + WeightsUnusable          stop      exit 69
-    - ModelUnknown           stop      exit 69
-    - ModelNotExportable     stop      exit 69
-  + ForeignModelRefused      stop      exit 65
-  + InstanceRefused          refuse    exit 65
-    - NotDicom               refuse    exit 65    C-STORE 0xC000
-    - UndecodableInstance    refuse    exit 65    C-STORE 0xC000
-    - UnsupportedSOPClass    hold      exit 65    C-STORE 0x0122
-    - SOPClassNotAccepted    hold      exit 65    C-STORE 0x0122
-  + SeriesHeld               hold      exit 65
-    - TooFewSlices           hold      exit 65
-    - UnevenSlices           hold      exit 65
-    - DuplicatePosition      hold      exit 65
-    - DuplicateInstance      hold      exit 65
-    - LateInstances          hold      exit 65
-    - MixedSeries            hold      exit 65
-    - MissingAttribute       hold      exit 65
-    - PixelsUnusable         hold      exit 65
-    - BurnedInAnnotation     hold      exit 65
-    - RegionNotCleaned       hold      exit 65
-    - ImplausibleFaceMask    hold      exit 65
-    - ModelsDisagree         hold      exit 65
-    - ModelStopped           hold      exit 65
-    - PixelsNotRestored      hold      exit 65
-    - ResidualIdentifier     hold      exit 65
-    - PatientNotInTable      hold      exit 65
-    - InstanceThereAlready   hold      exit 65
-  + DeliveryFailed           retry     exit 75
-    - PeerUnreachable        retry     exit 75
-    - PeerBusy               retry     exit 75
-    - NotCommitted           retry     exit 75
-    - PeerRefusedInstance    hold      exit 65
-    - NoCommonSyntax         hold      exit 65
-    - DeliveryGivenUp        hold      exit 65
-  + NoSuchSeries             stop      exit 64
-  + OutputUnwritable         stop      exit 74
-  + AuditUnusable            retry     exit 74
-  + CrosswalkUnusable        retry     exit 74
-  + SpoolError               stop      exit 74
-    - SpoolFull              retry     exit 75    C-STORE 0xA700
+  + SettingsInvalid          stop      exit 78  again
+    - ProfileInvalid         stop      exit 78  again
+    - ForeignProfileUnreadable  stop   exit 78  again
+    - KeyUnusable            stop      exit 78  again
+    - SpoolKeyUnusable       stop      exit 78  again
+  + WeightsUnusable          stop      exit 69  again
+    - ModelUnknown           stop      exit 69  again
+    - ModelNotExportable     stop      exit 69  again
+  + ForeignModelRefused      stop      exit 65  again
+  + InstanceRefused          refuse    exit 65  again
+    - NotDicom               refuse    exit 65  again  C-STORE 0xC000
+    - UndecodableInstance    refuse    exit 65  again  C-STORE 0xC000
+    - UnsupportedSOPClass    hold      exit 65  again  C-STORE 0x0122
+    - SOPClassNotAccepted    hold      exit 65  again  C-STORE 0x0122
+  + SeriesHeld               hold      exit 65  again
+    - TooFewSlices           hold      exit 65  again
+    - UnevenSlices           hold      exit 65  again
+    - DuplicatePosition      hold      exit 65  again
+    - DuplicateInstance      hold      exit 65  again
+    - LateInstances          hold      exit 65  again
+    - OriginalsMissing       hold      exit 65  again
+    - SeriesIncomplete       hold      exit 65  again
+    - RefusedByPerson        hold      exit 65  again
+    - MixedSeries            hold      exit 65  again
+    - MissingAttribute       hold      exit 65  again
+    - PixelsUnusable         hold      exit 65  again
+    - BurnedInAnnotation     hold      exit 65  again
+    - RegionNotCleaned       hold      exit 65  again
+    - ImplausibleFaceMask    hold      exit 65  accept
+    - ModelsDisagree         hold      exit 65  again
+    - ModelStopped           hold      exit 65  again
+    - ProcessDied            hold      exit 65  again
+    - StageStuck             hold      exit 75  again
+    - PixelsNotRestored      hold      exit 65  again
+    - ResidualIdentifier     hold      exit 65  again
+    - PatientNotInTable      hold      exit 65  again
+    - InstanceThereAlready   hold      exit 65  retry
+    - SpooledFileDamaged     hold      exit 65  again
+  + DeliveryFailed           retry     exit 75  retry
+    - PeerUnreachable        retry     exit 75  retry
+    - PeerBusy               retry     exit 75  retry
+    - NotCommitted           retry     exit 75  retry
+    - PeerRefusedInstance    hold      exit 65  retry
+    - NoCommonSyntax         hold      exit 65  retry
+    - DeliveryGivenUp        hold      exit 65  retry
+  + NoSuchSeries             stop      exit 64  again
+  + WrongState               stop      exit 64  again
+  + NotAcceptable            stop      exit 64  again
+  + NotConfirmed             stop      exit 64  again
+  + OutputUnwritable         stop      exit 74  again
+  + AuditUnusable            retry     exit 74  again
+  + CrosswalkUnusable        retry     exit 74  again
+  + SpoolError               stop      exit 74  again
+    - SpoolFull              retry     exit 75  again  C-STORE 0xA700
 
 A message may hold counts, units, UIDs of standard classes, tags, keywords, names and
 paths that the settings chose, and pseudonyms. It never holds the value of an element.
 ``tests/unit/test_errors.py`` keeps the tree above in step with the classes.
 """
 
-from deid_node.errors.base import DeidNodeError, Disposition
+from deid_node.errors.base import DeidNodeError, Disposition, Release
 from deid_node.errors.edges import (
     AuditUnusable,
     CrosswalkUnusable,
@@ -59,13 +72,16 @@ from deid_node.errors.edges import (
     DeliveryGivenUp,
     NoCommonSyntax,
     NoSuchSeries,
+    NotAcceptable,
     NotCommitted,
+    NotConfirmed,
     OutputUnwritable,
     PeerBusy,
     PeerRefusedInstance,
     PeerUnreachable,
     SpoolError,
     SpoolFull,
+    WrongState,
 )
 from deid_node.errors.instances import (
     InstanceRefused,
@@ -85,12 +101,18 @@ from deid_node.errors.series import (
     MixedSeries,
     ModelsDisagree,
     ModelStopped,
+    OriginalsMissing,
     PatientNotInTable,
     PixelsNotRestored,
     PixelsUnusable,
+    ProcessDied,
+    RefusedByPerson,
     RegionNotCleaned,
     ResidualIdentifier,
     SeriesHeld,
+    SeriesIncomplete,
+    SpooledFileDamaged,
+    StageStuck,
     TooFewSlices,
     UnevenSlices,
 )
@@ -102,6 +124,7 @@ from deid_node.errors.setup import (
     ModelUnknown,
     ProfileInvalid,
     SettingsInvalid,
+    SpoolKeyUnusable,
     WeightsUnusable,
 )
 
@@ -130,8 +153,11 @@ __all__ = [
     "ModelsDisagree",
     "NoCommonSyntax",
     "NoSuchSeries",
+    "NotAcceptable",
     "NotCommitted",
+    "NotConfirmed",
     "NotDicom",
+    "OriginalsMissing",
     "OutputUnwritable",
     "PatientNotInTable",
     "PeerBusy",
@@ -139,17 +165,25 @@ __all__ = [
     "PeerUnreachable",
     "PixelsNotRestored",
     "PixelsUnusable",
+    "ProcessDied",
     "ProfileInvalid",
+    "RefusedByPerson",
     "RegionNotCleaned",
+    "Release",
     "ResidualIdentifier",
     "SOPClassNotAccepted",
     "SeriesHeld",
+    "SeriesIncomplete",
     "SettingsInvalid",
     "SpoolError",
     "SpoolFull",
+    "SpoolKeyUnusable",
+    "SpooledFileDamaged",
+    "StageStuck",
     "TooFewSlices",
     "UndecodableInstance",
     "UnevenSlices",
     "UnsupportedSOPClass",
     "WeightsUnusable",
+    "WrongState",
 ]

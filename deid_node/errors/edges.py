@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from deid_node.errors.base import DeidNodeError, Disposition
+from deid_node.errors.base import DeidNodeError, Disposition, Release
 
 
 class DeliveryFailed(DeidNodeError):
     """A destination did not take what it was offered."""
 
+    release = Release.RETRY
     disposition = Disposition.RETRY
     exit_code = 75
     next_step = "the node tries again by itself; check the destination with `deid-node echo NAME`"
@@ -16,6 +17,8 @@ class DeliveryFailed(DeidNodeError):
 class PeerUnreachable(DeliveryFailed):
     """No association with a destination, or it broke."""
 
+    release = Release.RETRY
+
     def __init__(self, *, destination: str, why: str) -> None:
         super().__init__(f"destination {destination}: {why}")
 
@@ -23,6 +26,7 @@ class PeerUnreachable(DeliveryFailed):
 class PeerRefusedInstance(DeliveryFailed):
     """A destination refused an instance for good."""
 
+    release = Release.RETRY
     disposition = Disposition.HOLD
     exit_code = 65
     next_step = "ask the destination why, then `deid-node retry SERIES`"
@@ -36,6 +40,7 @@ class PeerRefusedInstance(DeliveryFailed):
 class NoCommonSyntax(DeliveryFailed):
     """A destination takes none of the Transfer Syntaxes an instance can have without loss."""
 
+    release = Release.RETRY
     disposition = Disposition.HOLD
     exit_code = 65
     next_step = (
@@ -52,6 +57,8 @@ class NoCommonSyntax(DeliveryFailed):
 class PeerBusy(DeliveryFailed):
     """A destination put an instance off."""
 
+    release = Release.RETRY
+
     def __init__(self, *, destination: str, why: str) -> None:
         super().__init__(f"destination {destination}: {why}")
 
@@ -59,6 +66,7 @@ class PeerBusy(DeliveryFailed):
 class NotCommitted(DeliveryFailed):
     """A destination has instances but has not promised to keep them."""
 
+    release = Release.RETRY
     next_step = "the node asks again by itself; ask the destination about storage commitment"
 
     def __init__(self, *, destination: str, why: str) -> None:
@@ -68,6 +76,7 @@ class NotCommitted(DeliveryFailed):
 class DeliveryGivenUp(DeliveryFailed):
     """A destination did not take a series for so long that a person must look."""
 
+    release = Release.RETRY
     disposition = Disposition.HOLD
     exit_code = 65
     next_step = "repair the destination, then `deid-node retry SERIES`"
@@ -88,6 +97,7 @@ class DeliveryGivenUp(DeliveryFailed):
 class NoSuchSeries(DeidNodeError):
     """A key that was typed names no series, or several."""
 
+    release = Release.AGAIN
     exit_code = 64
     next_step = "take the key from `deid-node status`, with more of its letters"
 
@@ -95,9 +105,61 @@ class NoSuchSeries(DeidNodeError):
         super().__init__(f"{n_found or 'no'} series have a key that begins so")
 
 
+class WrongState(DeidNodeError):
+    """A series is not where what was asked for can be done to it."""
+
+    release = Release.AGAIN
+    exit_code = 64
+    next_step = "see `deid-node status SERIES`"
+
+    def __init__(self, *, state: str, why: str) -> None:
+        """Say where it is.
+
+        Parameters
+        ----------
+        state
+            Name of the state it is in.
+        why
+            A fixed phrase: what would be needed.
+        """
+        super().__init__(f"the series is {state}: {why}")
+
+
+class NotAcceptable(DeidNodeError):
+    """A person wants to accept what no person can vouch for."""
+
+    release = Release.AGAIN
+    exit_code = 64
+    next_step = "release it without --accept to have it judged again, or refuse it"
+
+    def __init__(self, *, error: str, why: str) -> None:
+        """Say why not.
+
+        Parameters
+        ----------
+        error
+            Class of the error that stopped the series.
+        why
+            A fixed phrase.
+        """
+        super().__init__(f"{error} cannot be accepted: {why}")
+
+
+class NotConfirmed(DeidNodeError):
+    """Files would be deleted, and nobody said that they may."""
+
+    release = Release.AGAIN
+    exit_code = 64
+    next_step = "add --yes to delete them for good"
+
+    def __init__(self, *, n_series: int) -> None:
+        super().__init__(f"nothing was deleted; the files of {n_series} series would be")
+
+
 class OutputUnwritable(DeidNodeError):
     """A folder that was asked for cannot be written."""
 
+    release = Release.AGAIN
     exit_code = 74
     next_step = "name a folder that exists, has room and may be written"
 
@@ -105,6 +167,7 @@ class OutputUnwritable(DeidNodeError):
 class AuditUnusable(DeidNodeError):
     """The audit log cannot be written or read, or is not this key's."""
 
+    release = Release.AGAIN
     disposition = Disposition.RETRY
     exit_code = 74
     next_step = "ask `deid-node audit verify FILE` what is wrong, or name a new file"
@@ -113,6 +176,7 @@ class AuditUnusable(DeidNodeError):
 class CrosswalkUnusable(DeidNodeError):
     """The crosswalk, or one of its keys, cannot be used."""
 
+    release = Release.AGAIN
     disposition = Disposition.RETRY
     exit_code = 74
     next_step = "keep the file as it is and name a new one; ask who holds the broker's key"
@@ -121,6 +185,7 @@ class CrosswalkUnusable(DeidNodeError):
 class SpoolError(DeidNodeError):
     """The spool cannot keep its promise."""
 
+    release = Release.AGAIN
     exit_code = 74
     next_step = "check the disk that holds the spool folder"
 
@@ -128,6 +193,7 @@ class SpoolError(DeidNodeError):
 class SpoolFull(SpoolError):
     """Too little free space to accept another instance."""
 
+    release = Release.AGAIN
     disposition = Disposition.RETRY
     exit_code = 75
     dimse_status = 0xA700

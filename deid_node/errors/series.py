@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from deid_node.errors.base import DeidNodeError, Disposition
+from deid_node.errors.base import DeidNodeError, Disposition, Release
 
 
 class SeriesHeld(DeidNodeError):
     """The series needs a person's decision before it may leave the node."""
 
+    release = Release.AGAIN
     disposition = Disposition.HOLD
     exit_code = 65
     next_step = "look at the series on the trusted side; it was not passed on"
@@ -16,6 +17,7 @@ class SeriesHeld(DeidNodeError):
 class TooFewSlices(SeriesHeld):
     """Too few instances for a volume in which a face can be found."""
 
+    release = Release.AGAIN
     next_step = "send the whole series; localizers and single slices are held by design"
 
     def __init__(self, *, n_slices: int, needed: int) -> None:
@@ -25,6 +27,7 @@ class TooFewSlices(SeriesHeld):
 class UnevenSlices(SeriesHeld):
     """Slice positions are not evenly spaced, so the series is not one volume."""
 
+    release = Release.AGAIN
     next_step = "send the missing instances, or split the series into its volumes"
 
     def __init__(self, *, expected_mm: float, worst_mm: float, n_slices: int) -> None:
@@ -51,6 +54,7 @@ class UnevenSlices(SeriesHeld):
 class DuplicatePosition(SeriesHeld):
     """Two instances lie at one position, so the series holds more than one volume."""
 
+    release = Release.AGAIN
     next_step = "split the series by echo, phase or time point, and send each by itself"
 
     def __init__(self, *, n_positions: int, n_slices: int) -> None:
@@ -60,6 +64,7 @@ class DuplicatePosition(SeriesHeld):
 class DuplicateInstance(SeriesHeld):
     """Two instances bear one SOP Instance UID but differ."""
 
+    release = Release.AGAIN
     next_step = "find out at the source which of the two is right"
 
     def __init__(self, *, n_instances: int) -> None:
@@ -69,15 +74,54 @@ class DuplicateInstance(SeriesHeld):
 class LateInstances(SeriesHeld):
     """Instances came after the rest of their series had been de-identified and sent."""
 
-    next_step = "send the whole series again under a new Series Instance UID"
+    release = Release.AGAIN
+    next_step = "have the whole series sent anew by `deid-node hold release SERIES`, or refuse it"
 
     def __init__(self) -> None:
         super().__init__("instances arrived after the rest of the series had left the node")
 
 
+class OriginalsMissing(SeriesHeld):
+    """Instances that a series needs are not in the spool any more."""
+
+    release = Release.AGAIN
+    next_step = "send the whole series to the node again; it goes on by itself"
+
+    def __init__(self, *, n_instances: int) -> None:
+        super().__init__(f"{n_instances} instances were deleted after their delivery")
+
+
+class SeriesIncomplete(SeriesHeld):
+    """The source has more instances of the series than it sent."""
+
+    release = Release.AGAIN
+    next_step = "send the missing instances, or release what is there"
+
+    def __init__(self, *, n_expected: int, n_received: int) -> None:
+        super().__init__(f"{n_received} instances came, the source has {n_expected}")
+
+
+class RefusedByPerson(SeriesHeld):
+    """A person decided that the series is not to leave the node."""
+
+    release = Release.AGAIN
+    next_step = "delete its files with `deid-node purge SERIES`"
+
+    def __init__(self, *, error: str | None) -> None:
+        """Say what it was before.
+
+        Parameters
+        ----------
+        error
+            Class of the error that had stopped the series, if one had.
+        """
+        super().__init__(f"refused by a person{f'; before that: {error}' if error else ''}")
+
+
 class MixedSeries(SeriesHeld):
     """An attribute that must be the same in the whole series is not."""
 
+    release = Release.AGAIN
     next_step = "split the series at its source so that each part has one value"
 
     def __init__(self, *, keyword: str, n_values: int) -> None:
@@ -97,6 +141,7 @@ class MixedSeries(SeriesHeld):
 class MissingAttribute(SeriesHeld):
     """An attribute without which the series cannot be understood is absent or empty."""
 
+    release = Release.AGAIN
     next_step = "repair the instances at their source"
 
     def __init__(self, *, keyword: str, n_instances: int) -> None:
@@ -107,6 +152,7 @@ class MissingAttribute(SeriesHeld):
 class PixelsUnusable(SeriesHeld):
     """Pixel data cannot be decoded, or is not of the kind that can be worked on."""
 
+    release = Release.AGAIN
     next_step = "fetch the series again, or have its source write it uncompressed"
 
     def __init__(self, *, why: str, n_instances: int) -> None:
@@ -125,6 +171,7 @@ class PixelsUnusable(SeriesHeld):
 class BurnedInAnnotation(SeriesHeld):
     """The source says that text is drawn into the pixels."""
 
+    release = Release.AGAIN
     next_step = "look at the pixels; `scrub` makes regions black that a profile declares"
 
     def __init__(self, *, n_instances: int) -> None:
@@ -134,6 +181,7 @@ class BurnedInAnnotation(SeriesHeld):
 class RegionNotCleaned(SeriesHeld):
     """The profile says that text is drawn into the pixels, and defacing leaves it there."""
 
+    release = Release.AGAIN
     next_step = "use `deid-node scrub` for these, or a profile without the region"
 
     def __init__(self, *, n_instances: int) -> None:
@@ -146,7 +194,10 @@ class RegionNotCleaned(SeriesHeld):
 class ImplausibleFaceMask(SeriesHeld):
     """What the model found cannot be a whole face, so the face may still be there."""
 
-    next_step = "look at the series on the trusted side; the face may still be in it"
+    release = Release.ACCEPT
+    next_step = (
+        "look at its picture, `deid-node hold show SERIES` names it; the face may still be there"
+    )
 
     def __init__(self, *, why: str) -> None:
         """Say which check failed.
@@ -162,6 +213,7 @@ class ImplausibleFaceMask(SeriesHeld):
 class ModelsDisagree(SeriesHeld):
     """Of two models that looked for the face, one did not find what the other one did."""
 
+    release = Release.AGAIN
     next_step = "look at the series on the trusted side; one of the two models is wrong about it"
 
     def __init__(self, *, model: str, why: str) -> None:
@@ -180,6 +232,7 @@ class ModelsDisagree(SeriesHeld):
 class ModelStopped(SeriesHeld):
     """The process of an imported model gave no answer for the series."""
 
+    release = Release.AGAIN
     next_step = "give [face] more seconds or memory_gib, or release the series to try it again"
 
     def __init__(self, *, model: str, why: str) -> None:
@@ -195,9 +248,31 @@ class ModelStopped(SeriesHeld):
         super().__init__(f"model {model} gave no answer: {why}")
 
 
+class ProcessDied(SeriesHeld):
+    """The node died over a series, again and again."""
+
+    release = Release.AGAIN
+    next_step = "see what ended the process: memory, or a fault of a library; then send it again"
+
+    def __init__(self, *, n_times: int) -> None:
+        super().__init__(f"the node's process ended {n_times} times while it worked on the series")
+
+
+class StageStuck(SeriesHeld):
+    """A series took far longer than any does; the node stops, to get its thread back."""
+
+    release = Release.AGAIN
+    exit_code = 75
+    next_step = "start the node again: it goes on with the other series; this one is held"
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(f"the series was worked on for more than {seconds:.0f} s")
+
+
 class PixelsNotRestored(SeriesHeld):
     """A voxel outside the mask changed on the way back into the instances."""
 
+    release = Release.AGAIN
     next_step = "report this: it is a fault of the node; nothing was passed on"
 
     def __init__(self, *, n_voxels: int) -> None:
@@ -207,6 +282,7 @@ class PixelsNotRestored(SeriesHeld):
 class ResidualIdentifier(SeriesHeld):
     """One of the patient's own identifiers was found in what would have been sent."""
 
+    release = Release.AGAIN
     next_step = "add a rule for the named attributes to the profile and release the series"
 
     def __init__(self, *, keywords: tuple[str, ...], n_instances: int) -> None:
@@ -226,6 +302,7 @@ class ResidualIdentifier(SeriesHeld):
 class PatientNotInTable(SeriesHeld):
     """The table that names the site's patients does not have this one."""
 
+    release = Release.AGAIN
     next_step = "add the patient to the profile's table of patients and release the series"
 
     def __init__(self) -> None:
@@ -235,7 +312,20 @@ class PatientNotInTable(SeriesHeld):
 class InstanceThereAlready(SeriesHeld):
     """The output folder holds another instance of that name."""
 
+    release = Release.RETRY
     next_step = "name an empty output folder; one folder takes one profile and one version"
 
     def __init__(self) -> None:
         super().__init__("another instance of this name is in the output folder already")
+
+
+class SpooledFileDamaged(SeriesHeld):
+    """An encrypted file of the spool is not what was written, or its key was erased."""
+
+    release = Release.AGAIN
+    next_step = (
+        "look after the spool's disk and who may write to it; then have the series sent again"
+    )
+
+    def __init__(self) -> None:
+        super().__init__("an encrypted file of the spool was changed or damaged, or has no key")

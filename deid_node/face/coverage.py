@@ -37,10 +37,10 @@ LEAST_TISSUE_ML = 0.3
 FEATURES = ("right eye", "left eye", "nose", "mouth", "right ear", "left ear")
 
 COVERED, EAR_COVERED = 0.95, 0.9
-"""Share of a feature's ball that must be removed [0.96 to 1.00; ears 1.00]."""
+"""Share of a feature's ball that must be removed [0.951 to 1.00; ears 1.00]."""
 
-RETREATED, CHIN_RETREATED = 0.95, 0.85
-"""Share of the rays that must be met farther back [0.995 to 1.00; chin 0.92 to 1.00]."""
+RETREATED, CHIN_RETREATED = 0.95, 0.9
+"""Share of the rays that must be met farther back [0.958 to 1.00; chin 0.983 to 1.00]."""
 
 RETREAT_MM = 6.0
 """A face's surface counts as gone where it has retreated by this much along a ray from the front."""

@@ -2,7 +2,7 @@
 
 The brain's top comes from the model, the head's top from the volume alone: a model that is wrong
 by a centimetre about where everything lies, each part fitting the others, is found out here.
-Figures in brackets are what 65 good masks of `face_model.break_masks` gave.
+Figures in brackets are what 112 good masks of `face_model.break_masks` gave.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ class Entry:
         Of a series.
     recipe
         Digest of everything that decided about a series, the face model included.
+    who, why
+        Words of the person who decided about a held series.
     """
 
     disposition: str
@@ -59,6 +61,8 @@ class Entry:
     source: str = ""
     n_instances: int = 0
     recipe: str = ""
+    who: str = ""
+    why: str = ""
 
     def told(self) -> dict[str, object]:
         """Give what is not empty."""

@@ -129,7 +129,7 @@ class Commitments:
             report = ask_to_commit(
                 self._settings,
                 self._scu.tls,
-                self._outbox.instances(generation.series),
+                self._outbox.instances(generation.name),
                 transaction_uid=transaction_uid,
                 wait_seconds=self._wait_seconds,
             )
@@ -142,7 +142,7 @@ class Commitments:
         """Let a series go that is committed to; owe again what will not be kept."""
         lost = [
             instance
-            for instance in self._outbox.instances(generation.series)
+            for instance in self._outbox.instances(generation.name)
             if instance.sop_instance_uid not in report.committed
         ]
         if lost:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
-from deid_node.errors import NoSuchSeries, SpoolError
+from deid_node.node.beside import find_series, ledger_of
 from deid_node.node.delivery_rows import DeliveryRows
-from deid_node.node.ledger import Ledger
-from deid_node.node.status import LEDGER
 
 if TYPE_CHECKING:
     from deid_node.config.schema import Settings
@@ -41,18 +38,6 @@ def retry(settings: Settings, series: str, *, destination: str | None) -> tuple[
     SpoolError
         If there is no ledger, or it cannot be written.
     """
-    path = settings.spool.folder / LEDGER
-    if not path.exists():
-        raise SpoolError(f"there is no ledger {path}")
-    try:
-        ledger = Ledger(path)
-        try:
-            known = {each.series for each in ledger.states() if each.series.startswith(series)}
-            if len(known) != 1:
-                raise NoSuchSeries(n_found=len(known))
-            [key] = known
-            return key, DeliveryRows(ledger).retry(key, destination)
-        finally:
-            ledger.close()
-    except sqlite3.Error:
-        raise SpoolError(f"the ledger {path} cannot be written") from None
+    with ledger_of(settings) as ledger:
+        key = find_series(ledger, series)
+        return key, DeliveryRows(ledger).retry(key, destination)

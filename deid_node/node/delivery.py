@@ -12,6 +12,7 @@ import random
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import (
@@ -44,6 +45,10 @@ FIRST_PAUSE_SECONDS: Final = 5.0
 """Pause after a first failure; it doubles with each further one."""
 LONGEST_PAUSE_SECONDS: Final = 900.0
 GIVE_UP_SECONDS: Final = 168 * 3600.0
+
+
+class _Replaced(Exception):
+    """A later generation took the place of what is being sent."""
 
 
 class Delivery:
@@ -114,16 +119,18 @@ class Delivery:
                 self._in_flight.discard(due)
 
     def _take_due(self) -> Generation | None:
-        """Choose a series that no other thread has, and have it."""
+        """Choose a series of which no other thread has a generation, and have it."""
         now = self._now()
         owed = self._rows.owed_to(self._destination.name)
         with self._lock:
             self._not_before = {each: self._not_before.get(each, now) for each in owed}
+            # What is left of an earlier generation must not arrive after a later one.
+            under_way = {each.series for each in self._in_flight}
             due = next(
                 (
                     each
                     for each in owed
-                    if self._not_before[each] <= now and each not in self._in_flight
+                    if self._not_before[each] <= now and each.series not in under_way
                 ),
                 None,
             )
@@ -134,9 +141,18 @@ class Delivery:
     def _deliver(self, generation: Generation) -> float:
         began = self._now()
         begun = self._rows.begin(generation, self._destination.name)
+        if begun is None:
+            return 0.0
         answers: list[int] = []
         try:
             self._send(generation, begun, answers)
+        except _Replaced:
+            event(
+                logger,
+                "series-replaced",
+                series=generation.series,
+                destination=self._destination.name,
+            )
         except (sqlite3.Error, SpoolError):
             raise  # of the ledger: the series is as it was
         except DeidNodeError as error:
@@ -154,11 +170,17 @@ class Delivery:
 
         def answered(number: int, status: int) -> None:
             self._reached()
-            self._rows.answered(generation, self._destination.name, number, status)
+            goes_on = self._rows.answered(generation, self._destination.name, number, status)
             answers.append(number)
+            if not goes_on:
+                raise _Replaced
 
-        instances = self._outbox.instances(generation.series)
-        rest = [each for each in instances if each.number not in begun.statuses]
+        replaces = generation.number > 1
+        rest = [
+            replace(each, replaces=replaces)
+            for each in self._outbox.instances(generation.name)
+            if each.number not in begun.statuses
+        ]
         self._destination.deliver(rest, answered=answered, is_repeat=begun.is_repeat)
         refused = [each for each in begun.statuses.values() if verdict_on(each) is Verdict.NEVER]
         if refused:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from deid_node.errors import DeliveryGivenUp
 from deid_node.headers.pseudonyms import SeriesKey
-from deid_node.node.ledger_database import give_reason, move
+from deid_node.node.ledger_database import give_reason, key_of, move
 from deid_node.node.states import DeliveryState, Generation, Reason, State
 from deid_node.node.store_status import Verdict, verdict_on
 
@@ -58,14 +58,21 @@ class DeliveryRows:
             )
             return [Generation(series=SeriesKey(row[0]), number=row[1]) for row in rows]
 
-    def begin(self, generation: Generation, destination: str) -> Begun:
-        """Note that an attempt begins, before anything is sent."""
+    def begin(self, generation: Generation, destination: str) -> Begun | None:
+        """Note that an attempt begins, before anything is sent.
+
+        None if it is not owed any more: it was held or superseded since it was chosen.
+        """
         this = _key(generation, destination)
         with self._database.transaction(survives_power_failure=False) as database:
-            began = database.execute(
-                "SELECT began FROM delivery WHERE series = ? AND generation = ? AND destination = ?",
-                this,
-            ).fetchone()[0]
+            row = database.execute(
+                "SELECT began FROM delivery JOIN series USING (series, generation)"
+                " WHERE series = ? AND generation = ? AND destination = ?"
+                " AND delivery.state = ? AND series.state = ?",
+                (*this, DeliveryState.PENDING.value, State.READY.value),
+            ).fetchone()
+            if row is None:
+                return None
             database.execute(
                 "UPDATE delivery SET began = 1 WHERE series = ? AND generation = ? AND destination = ?",
                 this,
@@ -75,10 +82,10 @@ class DeliveryRows:
                 " WHERE series = ? AND generation = ? AND destination = ?",
                 this,
             ).fetchall()
-            return Begun(statuses=dict(statuses), is_repeat=bool(began))
+            return Begun(statuses=dict(statuses), is_repeat=bool(row[0]))
 
-    def answered(self, generation: Generation, destination: str, number: int, status: int) -> None:
-        """Note the answer for one instance.
+    def answered(self, generation: Generation, destination: str, number: int, status: int) -> bool:
+        """Note the answer for one instance; False if nothing more of the series is to be sent.
 
         It survives a kill. A power failure may take it back, and then the instance is sent
         again with the same bytes; waiting for the disk each time would be slower than the peer.
@@ -88,6 +95,7 @@ class DeliveryRows:
                 "INSERT OR REPLACE INTO delivery_instance VALUES (?, ?, ?, ?, ?)",
                 (*_key(generation, destination), number, status),
             )
+            return _state(database, generation) is State.READY
 
     def failed(
         self, generation: Generation, destination: str, error: Exception, *, had_success: bool
@@ -175,6 +183,9 @@ class DeliveryRows:
         outcome = DeliveryState.DELIVERED if refusal is None else DeliveryState.REFUSED
         with self._database.transaction() as database:
             _set(database, generation, destination, outcome, refusal)
+            state = _state(database, generation)
+            if state is not State.READY:
+                return state
             if refusal is not None:
                 give_reason(database, generation, refusal)
             return self._settle(database, generation)
@@ -196,9 +207,16 @@ class DeliveryRows:
         """
         with self._database.transaction() as database:
             dead = database.execute(
-                "SELECT series, generation, destination FROM delivery"
-                " WHERE series = ? AND state = ? AND destination = coalesce(?, destination)",
-                (series, DeliveryState.REFUSED.value, destination),
+                "SELECT series, generation, destination FROM delivery d"
+                " JOIN series s USING (series, generation) WHERE series = ? AND d.state = ?"
+                " AND destination = coalesce(?, destination) AND s.state IN (?, ?)",
+                (
+                    series,
+                    DeliveryState.REFUSED.value,
+                    destination,
+                    State.HELD.value,
+                    State.READY.value,
+                ),
             ).fetchall()
             for this in dead:
                 self._owe_again(database, this)
@@ -264,9 +282,23 @@ def _set(
     error, message = (refusal.error, refusal.message) if refusal else (None, None)
     database.execute(
         "UPDATE delivery SET state = ?, attempts = attempts + 1, error = ?, reason = ?,"
-        " failing_since = NULL WHERE series = ? AND generation = ? AND destination = ?",
-        (state.value, error, message, *_key(generation, destination)),
+        " failing_since = NULL WHERE series = ? AND generation = ? AND destination = ?"
+        " AND state <> ?",
+        (
+            state.value,
+            error,
+            message,
+            *_key(generation, destination),
+            DeliveryState.REPLACED.value,
+        ),
     )
+
+
+def _state(database: sqlite3.Connection, generation: Generation) -> State:
+    row = database.execute(
+        "SELECT state FROM series WHERE series = ? AND generation = ?", key_of(generation)
+    ).fetchone()
+    return State(row[0])
 
 
 def _key(generation: Generation, destination: str) -> tuple[str, int, str]:

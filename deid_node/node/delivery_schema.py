@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolError
-from deid_node.node.states import DeliveryState
+from deid_node.node.ledger_database import bring_up, generation_of, key_of, move
+from deid_node.node.states import TRANSITIONS, DeliveryState, State
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from deid_node.headers.pseudonyms import SeriesKey
     from deid_node.node.states import Generation
 
 _FIRST: Final = (
@@ -54,20 +55,7 @@ def migrate(database: sqlite3.Connection) -> None:
     SpoolError
         If a later release wrote them.
     """
-    database.execute(
-        "CREATE TABLE IF NOT EXISTS schema_version"
-        " (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
-    )
-    row = database.execute("SELECT version FROM schema_version WHERE part = 'delivery'").fetchone()
-    version = row[0] if row else 0
-    if version > len(MIGRATIONS):
-        raise SpoolError("the ledger was written by a later release of deid-node")
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            database.execute(statement)
-    database.execute(
-        "INSERT OR REPLACE INTO schema_version VALUES ('delivery', ?)", (len(MIGRATIONS),)
-    )
+    bring_up(database, "delivery", MIGRATIONS)
 
 
 def owe(database: sqlite3.Connection, generation: Generation, destinations: Sequence[str]) -> None:
@@ -78,4 +66,31 @@ def owe(database: sqlite3.Connection, generation: Generation, destinations: Sequ
             (generation.series, generation.number, name, DeliveryState.PENDING.value)
             for name in destinations
         ],
+    )
+
+
+def has_left(database: sqlite3.Connection, series: SeriesKey) -> bool:
+    """Tell whether a destination may have anything of a series."""
+    owed = database.execute("SELECT 1 FROM delivery WHERE series = ? LIMIT 1", (series,))
+    return owed.fetchone() is not None
+
+
+def take_place_of_earlier(
+    database: sqlite3.Connection, generation: Generation, *, at: float
+) -> None:
+    """End what earlier generations of a series are still owed; inside a transaction."""
+    rows = database.execute(
+        "SELECT series, generation, state FROM series WHERE series = ? AND generation < ?",
+        key_of(generation),
+    ).fetchall()
+    for row in rows:
+        state = State(row[2])
+        if State.REPLACED in TRANSITIONS[state]:
+            move(database, generation_of(row), state, State.REPLACED, at=at)
+    database.execute(
+        "UPDATE delivery SET state = ? WHERE series = ? AND generation < ? AND state <> ?",
+        (DeliveryState.REPLACED.value, *key_of(generation), DeliveryState.DELIVERED.value),
+    )
+    database.execute(
+        "DELETE FROM commitment WHERE series = ? AND generation < ?", key_of(generation)
     )

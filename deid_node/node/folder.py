@@ -33,7 +33,7 @@ class FolderDestination:
     """Writes ``<folder>/<study>/<series>/<instance>.dcm``, named by the new UIDs.
 
     A file appears under its name when all of it is on disk, never before; one that is there
-    with other contents is never replaced.
+    with other contents is replaced by a later generation of the same series, and by nothing else.
     """
 
     def __init__(self, *, name: str, folder: Path) -> None:
@@ -79,7 +79,10 @@ class FolderDestination:
         study, series = _study_and_series(instance)
         place = self._folder / study / series / f"{_name(instance.sop_instance_uid)}.dcm"
         if place.exists():
-            return SUCCESS if _holds(place, instance) else DUPLICATE
+            if _holds(place, instance):
+                return SUCCESS
+            if not instance.replaces:
+                return DUPLICATE
         with full_disk_named(self._folder.parent):
             make_private_folder(place.parent)
             write_file(place, instance.blocks(BLOCK_BYTES))

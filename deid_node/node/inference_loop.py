@@ -17,6 +17,7 @@ from deid_node.errors import DeidNodeError
 from deid_node.face.nnunet.effort import EFFORTS
 from deid_node.face.nnunet.imported import load_imported
 from deid_node.node.frames import read_message, write_message
+from deid_node.node.own_process import keep_memory_private
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,7 @@ def main(arguments: list[str]) -> None:
     arguments
         Program, model folder, name of the effort, threads, bytes of memory.
     """
+    keep_memory_private()
     _bound_memory(int(arguments[MEMORY]))
     requests, answers = _own_pipes()
     try:

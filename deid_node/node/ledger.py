@@ -8,42 +8,28 @@ Several threads share one ledger: each method is one transaction.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from deid_node.errors import KeyUnusable, LateInstances
-from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.delivery_schema import migrate, owe
-from deid_node.node.ledger_database import LedgerDatabase, give_reason, move
-from deid_node.node.spool import Kept
-from deid_node.node.states import (
-    OPEN_TO_ARRIVALS,
-    Arrival,
-    Claim,
-    Generation,
-    Reason,
-    State,
+from deid_node.errors import KeyUnusable, SeriesIncomplete
+from deid_node.headers.pseudonyms import SeriesKey
+from deid_node.node import delivery_schema, ledger_schema
+from deid_node.node.arrivals import arrive, came_back, count_instances, instances_of
+from deid_node.node.ledger_database import (
+    LedgerDatabase,
+    generation_of,
+    give_reason,
+    key_of,
+    latest,
+    move,
 )
+from deid_node.node.states import Arrival, Claim, Generation, Reason, State
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS node (key_fingerprint TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS series (
-    series TEXT NOT NULL, generation INTEGER NOT NULL, state TEXT NOT NULL,
-    n_instances INTEGER NOT NULL, error TEXT, reason TEXT, error_id TEXT,
-    arrived_at REAL NOT NULL, changed_at REAL NOT NULL,
-    PRIMARY KEY (series, generation)
-) STRICT;
-CREATE INDEX IF NOT EXISTS series_by_state ON series (state);
-CREATE TABLE IF NOT EXISTS instance (
-    series TEXT NOT NULL, generation INTEGER NOT NULL,
-    instance TEXT NOT NULL, digest TEXT NOT NULL,
-    PRIMARY KEY (series, instance, digest)
-) STRICT;
-"""
+    from deid_node.node.spool import Kept
 
 
 class Ledger:
@@ -53,21 +39,32 @@ class Ledger:
     ----------
     path
         Database file; made, with mode 0600, where it is missing.
+    replaces_late
+        Whether instances that come after their series may have left have the whole of it
+        worked on anew and sent again under the same UIDs; they are held otherwise.
     now
         Clock, in seconds since the epoch.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, *, replaces_late: bool = False, now: Callable[[], float] = time.time
+    ) -> None:
         self._now = now
+        self.replaces_late = replaces_late
         self.database = LedgerDatabase(path, now=now)
         self._transaction = self.database.transaction
-        self.database.connection.executescript(SCHEMA)
         with self._transaction() as database:
-            migrate(database)
+            ledger_schema.migrate(database)
+            delivery_schema.migrate(database)
 
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+    def answers(self) -> bool:
+        """Tell whether the ledger can be written; a failure is the database's own."""
+        with self._transaction(survives_power_failure=False):
+            return True
 
     def belongs_to(self, key_fingerprint: str) -> None:
         """Bind the ledger to the pseudonym key that made its names.
@@ -91,41 +88,90 @@ class Ledger:
     def arrived_together(self, instances: Sequence[Kept]) -> list[Arrival]:
         """Note instances that the spool has: all of them, or none.
 
-        Before anything of its series can have left the node, an instance joins it and the
-        series is open again. After that, an instance that is known changes nothing, and
-        any other belongs to a later generation, which is held.
+        An instance that is known changes nothing; of any other, `arrive` tells where it
+        belongs.
         """
         with self._transaction() as database:
-            return [self._arrived(database, kept) for kept in instances]
+            return [
+                arrive(database, kept, replaces_late=self.replaces_late, at=self._now())
+                for kept in instances
+            ]
 
-    def received(self, series: SeriesKey) -> None:
-        """Close a series: everything has arrived."""
+    def came_back(self, generation: Generation) -> bool:
+        """Open a series that was held because an instance was missing that is there again."""
         with self._transaction() as database:
-            latest = self._latest(database, series)
-            if latest is not None:
-                move(database, latest[0], State.RECEIVING, State.RECEIVED, at=self._now())
+            return came_back(database, generation, at=self._now()) is not None
 
-    def claim(self) -> Claim | None:
-        """Take the series that has waited longest, if any waits."""
+    def received(self, series: SeriesKey) -> bool:
+        """Close a series: everything has arrived; False if it was not open."""
         with self._transaction() as database:
-            row = database.execute(
-                "SELECT series, generation FROM series WHERE state = ?"
-                " ORDER BY changed_at, series LIMIT 1",
-                (State.RECEIVED.value,),
-            ).fetchone()
-            if row is None:
+            found = latest(database, series)
+            return found is not None and move(
+                database, found[0], State.RECEIVING, State.RECEIVED, at=self._now()
+            )
+
+    def incomplete(self, series: SeriesKey, *, n_expected: int) -> bool:
+        """Hold an open series of which the source has more; False if it is not open."""
+        with self._transaction() as database:
+            found = latest(database, series)
+            error = SeriesIncomplete(
+                n_expected=n_expected, n_received=count_instances(database, series)
+            )
+            if found is None or not move(
+                database, found[0], State.RECEIVING, State.HELD, at=self._now()
+            ):
+                return False
+            reason = Reason(error=type(error).__name__, message=str(error))
+            give_reason(database, found[0], reason)
+            return True
+
+    def n_instances(self, series: SeriesKey) -> int:
+        """Count the SOP Instance UIDs of a series, of all its generations."""
+        with self._transaction() as database:
+            return count_instances(database, series)
+
+    def while_purged(self, series: SeriesKey, discard: Callable[[Sequence[Kept]], None]) -> None:
+        """Delete what came again of a series that is purged, while nothing can join it."""
+        with self._transaction() as database:
+            found = latest(database, series)
+            if found is not None and found[1] is State.PURGED:
+                discard(instances_of(database, found[0]))
+
+    def due(self, n_series: int) -> list[Generation]:
+        """List what waits for the worker, longest waiting first, `n_series` at the most."""
+        with self._transaction() as database:
+            return _due(database, n_series)
+
+    def claim(self, generation: Generation | None = None) -> Claim | None:
+        """Take a series that waits, the longest waiting by default; None if it does not wait."""
+        with self._transaction() as database:
+            chosen = next(iter(_due(database, 1)), None) if generation is None else generation
+            if chosen is None or not move(
+                database, chosen, State.RECEIVED, State.CLAIMED, at=self._now()
+            ):
                 return None
-            generation = _generation(row)
-            move(database, generation, State.RECEIVED, State.CLAIMED, at=self._now())
-            return Claim(generation=generation, instances=_instances(database, generation))
+            [accepted] = database.execute(
+                "SELECT accepted FROM series WHERE series = ? AND generation = ?", key_of(chosen)
+            ).fetchone()
+            instances = instances_of(database, chosen)
+            return Claim(generation=chosen, instances=instances, accepted=accepted)
 
     def unclaim(self, generation: Generation) -> None:
         """Give a claim back, to be taken again."""
         with self._transaction() as database:
             move(database, generation, State.CLAIMED, State.RECEIVED, at=self._now())
 
-    def set_aside(self, generation: Generation, state: State, reason: Reason) -> bool:
+    def set_aside(
+        self, generation: Generation, state: State, reason: Reason, *, picture: str | None = None
+    ) -> bool:
         """Hold or refuse a claimed series.
+
+        Parameters
+        ----------
+        generation, state, reason
+            Which, what it becomes, and why.
+        picture
+            Digest of the evidence whose picture is kept, if there is one.
 
         Returns
         -------
@@ -136,10 +182,22 @@ class Ledger:
             moved = move(database, generation, State.CLAIMED, state, at=self._now())
             if moved:
                 give_reason(database, generation, reason)
+                _picture(database, generation, picture)
             return moved
 
-    def ready(self, generation: Generation, destinations: Sequence[str]) -> bool:
+    def ready(
+        self, generation: Generation, destinations: Sequence[str], *, picture: str | None = None
+    ) -> bool:
         """Note that the result is durable, and owed to every one of `destinations`.
+
+        It takes the place of earlier generations: nothing more of them is sent.
+
+        Parameters
+        ----------
+        generation, destinations
+            Which, and to whom.
+        picture
+            Digest of the evidence whose picture is kept, if there is one.
 
         Returns
         -------
@@ -149,25 +207,10 @@ class Ledger:
         with self._transaction() as database:
             if not move(database, generation, State.CLAIMED, State.READY, at=self._now()):
                 return False
-            owe(database, generation, destinations)
+            delivery_schema.take_place_of_earlier(database, generation, at=self._now())
+            delivery_schema.owe(database, generation, destinations)
+            _picture(database, generation, picture)
             return True
-
-    def delivered_before(self, moment: float) -> list[Claim]:
-        """List what has been with every destination since `moment` (seconds of the epoch)."""
-        with self._transaction() as database:
-            rows = database.execute(
-                "SELECT series, generation FROM series WHERE state = ? AND changed_at <= ?",
-                (State.DELIVERED.value, moment),
-            ).fetchall()
-            return [
-                Claim(generation=_generation(row), instances=_instances(database, _generation(row)))
-                for row in rows
-            ]
-
-    def purged(self, generation: Generation) -> None:
-        """Note that the files of a delivered series are to be deleted."""
-        with self._transaction() as database:
-            move(database, generation, State.DELIVERED, State.PURGED, at=self._now())
 
     def recover(self) -> list[SeriesKey]:
         """Give back what a crash left claimed; list the series that are still open.
@@ -179,7 +222,7 @@ class Ledger:
                 "SELECT series, generation FROM series WHERE state = ?", (State.CLAIMED.value,)
             ).fetchall()
             for row in claimed:
-                move(database, _generation(row), State.CLAIMED, State.RECEIVED, at=self._now())
+                move(database, generation_of(row), State.CLAIMED, State.RECEIVED, at=self._now())
             rows = database.execute(
                 "SELECT series FROM series WHERE state = ?", (State.RECEIVING.value,)
             )
@@ -189,93 +232,19 @@ class Ledger:
         """Tell the state of every series."""
         with self._transaction() as database:
             rows = database.execute("SELECT series, generation, state FROM series")
-            return {_generation(row): State(row[2]) for row in rows}
-
-    def _arrived(self, database: sqlite3.Connection, kept: Kept) -> Arrival:
-        known = database.execute(
-            "SELECT generation, state FROM instance JOIN series USING (series, generation)"
-            " WHERE series = ? AND instance = ? AND digest = ?",
-            (kept.series, kept.instance, kept.digest),
-        ).fetchone()
-        if known is not None:
-            generation = Generation(series=kept.series, number=known[0])
-            return Arrival(generation=generation, state=State(known[1]), is_known=True)
-        generation, state = self._generation_for(database, kept.series)
-        database.execute(
-            "INSERT INTO instance VALUES (?, ?, ?, ?)",
-            (kept.series, generation.number, kept.instance, kept.digest),
-        )
-        database.execute(
-            "UPDATE series SET n_instances = n_instances + 1 WHERE series = ? AND generation = ?",
-            _key(generation),
-        )
-        return Arrival(generation=generation, state=state, is_known=False)
-
-    def _generation_for(
-        self, database: sqlite3.Connection, series: SeriesKey
-    ) -> tuple[Generation, State]:
-        """Find, reopen or begin the generation that a new instance belongs to."""
-        latest = self._latest(database, series)
-        if latest is None:
-            first = Generation(series=series, number=1)
-            self._begin(database, first, State.RECEIVING)
-            return first, State.RECEIVING
-        generation, state = latest
-        if _may_have_left(database, generation, state):
-            late = Generation(series=series, number=generation.number + 1)
-            self._begin(database, late, State.HELD)
-            error = LateInstances()
-            give_reason(database, late, Reason(error=type(error).__name__, message=str(error)))
-            return late, State.HELD
-        if generation.number > 1:
-            return generation, state
-        if state is not State.RECEIVING:
-            move(database, generation, state, State.RECEIVING, at=self._now())
-        return generation, State.RECEIVING
-
-    def _latest(
-        self, database: sqlite3.Connection, series: SeriesKey
-    ) -> tuple[Generation, State] | None:
-        row = database.execute(
-            "SELECT series, generation, state FROM series WHERE series = ?"
-            " ORDER BY generation DESC LIMIT 1",
-            (series,),
-        ).fetchone()
-        return None if row is None else (_generation(row), State(row[2]))
-
-    def _begin(self, database: sqlite3.Connection, generation: Generation, state: State) -> None:
-        now = self._now()
-        database.execute(
-            "INSERT INTO series (series, generation, state, n_instances, arrived_at, changed_at)"
-            " VALUES (?, ?, ?, 0, ?, ?)",
-            (*_key(generation), state.value, now, now),
-        )
+            return {generation_of(row): State(row[2]) for row in rows}
 
 
-def _may_have_left(database: sqlite3.Connection, generation: Generation, state: State) -> bool:
-    """Tell whether a destination may have any of it: then nothing can be added to it."""
-    if state not in OPEN_TO_ARRIVALS:
-        return True
-    owed = database.execute(
-        "SELECT 1 FROM delivery WHERE series = ? AND generation = ?", _key(generation)
-    )
-    return owed.fetchone() is not None
-
-
-def _instances(database: sqlite3.Connection, generation: Generation) -> tuple[Kept, ...]:
+def _due(database: sqlite3.Connection, n_series: int) -> list[Generation]:
     rows = database.execute(
-        "SELECT instance, digest FROM instance WHERE series = ? AND generation = ?"
-        " ORDER BY instance, digest",
-        _key(generation),
+        "SELECT series, generation FROM series WHERE state = ? ORDER BY changed_at, series LIMIT ?",
+        (State.RECEIVED.value, n_series),
     )
-    return tuple(
-        Kept(series=generation.series, instance=InstanceKey(row[0]), digest=row[1]) for row in rows
+    return [generation_of(row) for row in rows]
+
+
+def _picture(database: sqlite3.Connection, generation: Generation, digest: str | None) -> None:
+    database.execute(
+        "UPDATE series SET picture = ? WHERE series = ? AND generation = ?",
+        (digest, *key_of(generation)),
     )
-
-
-def _generation(row: tuple[str, int]) -> Generation:
-    return Generation(series=SeriesKey(row[0]), number=row[1])
-
-
-def _key(generation: Generation) -> tuple[str, int]:
-    return (generation.series, generation.number)

@@ -8,14 +8,15 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deid_node.errors import SpoolFull
-from deid_node.node.states import TRANSITIONS, State
+from deid_node.errors import SpoolError, SpoolFull
+from deid_node.headers.pseudonyms import SeriesKey
+from deid_node.node.states import TRANSITIONS, Generation, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from deid_node.node.states import Generation, Reason
+    from deid_node.node.states import Reason
 
 
 class LedgerDatabase:
@@ -85,7 +86,7 @@ def move(
         " WHERE series = ? AND generation = ? AND state = ?",
         (after.value, at, generation.series, generation.number, before.value),
     )
-    if after is State.RECEIVING and moved.rowcount == 1:
+    if after in {State.RECEIVING, State.RECEIVED} and moved.rowcount == 1:
         give_reason(database, generation, None)
     return moved.rowcount == 1
 
@@ -99,3 +100,59 @@ def give_reason(
         "UPDATE series SET error = ?, reason = ?, error_id = ? WHERE series = ? AND generation = ?",
         (*why, generation.series, generation.number),
     )
+
+
+def bring_up(database: sqlite3.Connection, part: str, migrations: Sequence[Sequence[str]]) -> None:
+    """Bring a part of the tables to the version of this release; inside a transaction.
+
+    Parameters
+    ----------
+    database
+        Of the ledger.
+    part
+        Name of the part: each has a version of its own.
+    migrations
+        Statements that lead from each version to the next.
+
+    Raises
+    ------
+    SpoolError
+        If a later release wrote them.
+    """
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS schema_version"
+        " (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
+    )
+    row = database.execute("SELECT version FROM schema_version WHERE part = ?", (part,)).fetchone()
+    version = row[0] if row else 0
+    if version > len(migrations):
+        raise SpoolError("the ledger was written by a later release of deid-node")
+    if version == len(migrations):
+        # A node starts on a full disk too, to deliver and to make room: nothing is written.
+        return
+    for statements in migrations[version:]:
+        for statement in statements:
+            database.execute(statement)
+    database.execute("INSERT OR REPLACE INTO schema_version VALUES (?, ?)", (part, len(migrations)))
+
+
+def generation_of(row: Sequence[object]) -> Generation:
+    """Read series and number from the first two columns of a row."""
+    return Generation(series=SeriesKey(str(row[0])), number=int(str(row[1])))
+
+
+def key_of(generation: Generation) -> tuple[str, int]:
+    """Give what ``series = ? AND generation = ?`` asks for."""
+    return (generation.series, generation.number)
+
+
+def latest(
+    database: sqlite3.Connection, series: SeriesKey
+) -> tuple[Generation, State, str | None] | None:
+    """Find the last generation of a series, its state and the error that stopped it."""
+    row = database.execute(
+        "SELECT series, generation, state, error FROM series WHERE series = ?"
+        " ORDER BY generation DESC LIMIT 1",
+        (series,),
+    ).fetchone()
+    return None if row is None else (generation_of(row), State(row[2]), row[3])

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.dicom.part10 import EncodedInstance
-    from deid_node.headers.pseudonyms import SeriesKey
 
 
 class Outbox:
-    """A folder of results, one sub-folder for each series, named by its key.
+    """A folder of results, one sub-folder for each generation of a series, under its name.
 
     Parameters
     ----------
@@ -34,7 +33,7 @@ class Outbox:
         self._root = root
         make_private_folder(root)
 
-    def keep(self, series: SeriesKey, instances: Sequence[EncodedInstance]) -> None:
+    def keep(self, name: str, instances: Sequence[EncodedInstance]) -> None:
         """Write a result and make it durable; an earlier, unfinished one is replaced.
 
         Raises
@@ -42,21 +41,21 @@ class Outbox:
         SpoolFull
             If the disk is full.
         """
-        self.discard(series)
-        folder = self._root / series
+        self.discard(name)
+        folder = self._root / name
         with full_disk_named(self._root):
             make_private_folder(folder)
             for number, instance in enumerate(instances, start=1):
                 write_file(folder / f"{number:05d}.dcm", [instance.part10])
 
-    def instances(self, series: SeriesKey) -> list[Outgoing]:
+    def instances(self, name: str) -> list[Outgoing]:
         """Describe a result, in the order in which it was kept."""
-        paths = sorted((self._root / series).glob("*.dcm"))
+        paths = sorted((self._root / name).glob("*.dcm"))
         return [from_file(path, number=int(path.stem)) for path in paths]
 
-    def discard(self, series: SeriesKey) -> None:
+    def discard(self, name: str) -> None:
         """Delete a result; it is no error if there is none."""
-        folder = self._root / series
+        folder = self._root / name
         if folder.is_dir():
             shutil.rmtree(folder)
 

@@ -42,6 +42,8 @@ class Outgoing:
         First byte of the dataset, behind the file meta information.
     length
         Bytes of the whole file.
+    replaces
+        Whether an earlier generation of it may be over there, which gives way.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Outgoing:
     source: Path | bytes
     dataset_at: int
     length: int
+    replaces: bool = False
 
     @property
     def dataset_length(self) -> int:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import signal
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from deid_node import log
 from deid_node.config.load import recipe_from
 from deid_node.dicom.series import read_series
-from deid_node.errors import SettingsInvalid, SpoolError
+from deid_node.errors import SettingsInvalid, StageStuck
 from deid_node.log import event
-from deid_node.node.assembly import Assembly
+from deid_node.node.at_rest.opening import open_sealing
+from deid_node.node.counting import Counting
 from deid_node.node.durable import make_private_folder
-from deid_node.node.evidence import keep_picture
+from deid_node.node.evidence import Pictures
 from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
+from deid_node.node.monitor.server import MonitorServer
+from deid_node.node.monitor.watch import Watch
+from deid_node.node.open_series import assembly_of, close, recover
 from deid_node.node.outbox import Outbox
+from deid_node.node.own_process import (
+    beat_seconds,
+    end_on_stop_signals,
+    keep_memory_private,
+    notify,
+    on_stop_signals,
+)
 from deid_node.node.patients import with_patients_named
 from deid_node.node.records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.sending import Sending
 from deid_node.node.spool import Spool
-from deid_node.node.states import State
+from deid_node.node.spool_lock import exclusive
+from deid_node.node.staging import Staging, stage_seconds
 from deid_node.node.status import LEDGER, Snapshot, status
 from deid_node.node.storage_scp import StorageSCP
 from deid_node.node.worker import Worker
@@ -34,9 +45,9 @@ from deid_node.pipeline.deidentify import deidentify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from deid_node.config.schema import Settings
+    from deid_node.node.assembly import Assembly
     from deid_node.pipeline.recipe import Recipe
 
 __all__ = ["Service", "Snapshot", "status"]
@@ -44,11 +55,15 @@ __all__ = ["Service", "Snapshot", "status"]
 logger = logging.getLogger(__name__)
 
 GIB: Final = 2**30
+ENGINE: Final = "engine.sqlite"
+"""Name of the work engine's database in the spool folder."""
 TICK_SECONDS: Final = 0.5
 """How often complete series are looked for."""
 FAULT_PAUSE_SECONDS: Final = 10.0
-DRAIN_SECONDS: Final = 8.0
+DRAIN_SECONDS: Final = 6.0
 """What runs longer than this after a stop is left to be repeated at the next start."""
+CLOSE_SECONDS: Final = 2.0
+"""Part of it in which destinations are told that associations end."""
 
 
 class Service:
@@ -65,30 +80,55 @@ class Service:
     ------
     SettingsInvalid
         If no destination is named: series would be delivered to nobody, and deleted.
-    ProfileInvalid, KeyUnusable, WeightsUnusable
-        If the recipe cannot be made; nothing was received yet.
     """
 
     def __init__(self, settings: Settings, recipe: Recipe | None = None) -> None:
         if not settings.destinations:
             raise SettingsInvalid("no destination: name at least one in [[destinations]]")
-        self._recipe = recipe or with_patients_named(
-            recipe_from(settings, segmenter=inference_apart)
-        )
         self._settings = settings
+        self._given = recipe
         self._stopping = threading.Event()
+        self._stuck: StageStuck | None = None
+        self._works_on = False
         self._threads: list[threading.Thread] = []
         self._open = ExitStack()
+        self._watch = Watch(
+            settings.spool.folder, reserve_bytes=round(settings.spool.reserve_gib * GIB)
+        )
 
     def run(self) -> None:
-        """Receive, de-identify and send until SIGTERM or SIGINT."""
+        """Receive, de-identify and send until SIGTERM or SIGINT.
+
+        Raises
+        ------
+        StageStuck
+            If a series took far too long; it is held, and the node is to be started again.
+        """
         log.configure(self._settings.log.level)
         os.umask(0o077)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self._stopping.set())
-        self.start()
-        self._stopping.wait()
-        self.stop()
+        keep_memory_private()
+        end_on_stop_signals()
+        with (
+            log.alone_on_standard_streams(),
+            log.told_to(self._watch.told),
+            MonitorServer(self._settings.monitor, self._watch),
+        ):
+            self.start()
+            on_stop_signals(self._stopping.set)
+            notify("READY=1")
+            self._beat_until_stopped()
+            notify("STOPPING=1")
+            self.stop()
+            if self._stuck is not None:
+                raise self._stuck
+            if self._runs_on:
+                # What is in the middle of a series must not keep the process.
+                os._exit(0)
+
+    def _beat_until_stopped(self) -> None:
+        while not self._stopping.wait(beat_seconds()):
+            if self._watch.is_live():
+                notify("WATCHDOG=1")
 
     def start(self) -> None:
         """Recover what the last run left, then work, then receive.
@@ -97,8 +137,10 @@ class Service:
         ------
         SpoolError
             If another node uses the spool folder.
+        ProfileInvalid, WeightsUnusable
+            If the recipe cannot be made.
         KeyUnusable
-            If the spool was filled under another key.
+            If the key cannot be used, or the spool was filled under another one.
         AuditUnusable, CrosswalkUnusable
             If what was done cannot be put on record.
         SettingsInvalid
@@ -106,25 +148,38 @@ class Service:
         """
         settings, folder = self._settings, self._settings.spool.folder
         make_private_folder(folder)
-        self._lock = _exclusive(folder / "lock")
-        self._ledger = ledger = Ledger(folder / LEDGER)
-        ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
-        spool = Spool(folder / "received", reserve_bytes=round(settings.spool.reserve_gib * GIB))
-        outbox = Outbox(folder / "outbox")
-        assembly = Assembly(
-            quiet_seconds=settings.series.quiet_seconds,
-            max_open_seconds=settings.series.max_open_seconds,
+        self._lock = exclusive(folder)
+        self._recipe = self._given or self._loaded_recipe()
+        self._watch.ask(weights=lambda: True)
+        self._ledger = ledger = Ledger(
+            folder / LEDGER, replaces_late=settings.series.late == "replace"
         )
-        recover(ledger=ledger, spool=spool, outbox=outbox, assembly=assembly)
-        self._start_threads(ledger, spool, outbox, assembly)
+        ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
+        self._sealing = open_sealing(folder, settings.spool.encrypt_key)
+        spool = Spool(
+            folder / "received",
+            reserve_bytes=round(settings.spool.reserve_gib * GIB),
+            sealing=self._sealing,
+        )
+        outbox = Outbox(folder / "outbox")
+        assembly = assembly_of(settings, ledger)
+        pictures = Pictures(folder, self._sealing)
+        recover(ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly)
+        self._start_threads(ledger, spool, outbox, pictures, assembly)
         self._scp = StorageSCP(
             settings.node,
             spool=spool,
             ledger=ledger,
             assembly=assembly,
             pseudonyms=self._recipe.pseudonyms,
+            counts=self._watch.metrics.counts,
         )
-        self._scp.start()
+        try:
+            self._scp.start()
+        except BaseException:
+            self._end(until=time.monotonic() + DRAIN_SECONDS)
+            raise
+        self._tell_watch(ledger, spool)
         event(logger, "listening", port=self._scp.port)
 
     @property
@@ -134,19 +189,51 @@ class Service:
 
     def stop(self) -> None:
         """Close the port, let threads finish what is short, and leave the rest for later."""
-        self._scp.stop()
+        end = time.monotonic() + DRAIN_SECONDS
+        self._watch.stops()
         self._stopping.set()
-        for thread in self._threads:
-            thread.join(DRAIN_SECONDS / len(self._threads))
-        self._sending.close()
-        if not any(thread.is_alive() for thread in self._threads):
+        self._scp.stop()
+        self._end(until=end)
+        event(logger, "stopped")
+
+    def _end(self, *, until: float) -> None:
+        self._stopping.set()
+        half = max(0.0, until - CLOSE_SECONDS - time.monotonic()) / 2
+        _join(self._threads, until=time.monotonic() + half)
+        self._works_on = not self._staging.stop(half)
+        closing = threading.Thread(target=self._sending.close, name="close", daemon=True)
+        closing.start()
+        self._threads.append(closing)
+        _join(self._threads, until=until)
+        if not self._runs_on:
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
-        event(logger, "stopped")
+
+    @property
+    def _runs_on(self) -> bool:
+        """Whether something did not end in the time it had."""
+        return self._works_on or any(thread.is_alive() for thread in self._threads)
+
+    def _tell_watch(self, ledger: Ledger, spool: Spool) -> None:
+        self._watch.works_in(tuple(self._threads))
+        self._watch.count_associations(lambda: self._scp.n_associations)
+        self._watch.ask(
+            ledger=ledger.answers,
+            disk=spool.has_room,
+            port=lambda: self._scp.is_listening,
+        )
+
+    def _loaded_recipe(self) -> Recipe:
+        return with_patients_named(recipe_from(self._settings, segmenter=inference_apart))
 
     def _start_threads(
-        self, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly
+        self,
+        ledger: Ledger,
+        spool: Spool,
+        outbox: Outbox,
+        pictures: Pictures,
+        assembly: Assembly,
     ) -> None:
         settings = self._settings
         self._sending = Sending(
@@ -156,30 +243,47 @@ class Service:
             ledger=ledger,
             spool=spool,
             outbox=outbox,
-            deidentify=lambda paths: deidentify(read_series(paths), self._recipe),
-            keep_picture=lambda series, evidence: keep_picture(
-                settings.spool.folder, series, evidence
+            deidentify=lambda paths, review: deidentify(
+                read_series(paths), self._recipe, review=review
             ),
+            keep_picture=pictures.keep,
             destinations=[each.name for each in settings.destinations],
             records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
+        )
+        self._staging = Staging(
+            settings.spool.folder / ENGINE,
+            worker,
+            due=ledger.due,
+            limit_seconds=stage_seconds(settings.face),
+            when_stuck=self._give_in,
         )
         retention = Retention(
             ledger=ledger,
             spool=spool,
             outbox=outbox,
+            pictures=pictures,
             keep_seconds=settings.spool.keep_originals_hours * 3600,
+            keep_picture_seconds=settings.spool.picture_hours * 3600,
         )
 
         def keep_time() -> float:
-            for series in assembly.closed():
-                ledger.received(series)
+            self._watch.beat()
+            close(assembly, ledger=ledger, spool=spool)
             retention.step()
             return TICK_SECONDS
 
-        for name, step in (("time", keep_time), ("worker", worker.step), *self._sending.steps()):
+        steps = [("time", keep_time), ("staging", self._staging.step), *self._sending.steps()]
+        if settings.sources:
+            steps.append(("count", Counting(settings.sources, assembly).step))
+        for name, step in steps:
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def _give_in(self, stuck: StageStuck) -> None:
+        """End the node: nothing else gets back a thread that hangs, and what it holds."""
+        self._stuck = stuck
+        self._stopping.set()
 
     def _repeat(self, step: Callable[[], float]) -> None:
         """Make one step after another until the node stops; a fault makes a pause."""
@@ -192,31 +296,7 @@ class Service:
                 pause = FAULT_PAUSE_SECONDS
 
 
-def recover(*, ledger: Ledger, spool: Spool, outbox: Outbox, assembly: Assembly) -> None:
-    """Take up what the last run left, however it ended.
-
-    Claims are given back; instances that are durable but were not noted yet are noted; files
-    of series that are purged, half-written files and results of nobody are deleted; open
-    series get one more quiet time.
-    """
-    ledger.recover()
-    for kept in spool.recover():
-        if ledger.arrived(kept).state is State.PURGED:
-            spool.discard([kept])
-    states = ledger.states()
-    with_result = {State.READY, State.DELIVERED, State.HELD}
-    outbox.recover({each.series for each, state in states.items() if state in with_result})
-    for generation, state in states.items():
-        if state is State.RECEIVING:
-            assembly.arrived(generation.series)
-
-
-def _exclusive(path: Path) -> int:
-    """Lock the spool folder for this process; the lock ends with it, however it ends."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise SpoolError(f"another node uses the spool folder {path.parent}") from None
-    return fd
+def _join(threads: list[threading.Thread], *, until: float) -> None:
+    """Wait for all of them, up to a moment of the monotonic clock."""
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0))

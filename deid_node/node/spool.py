@@ -15,8 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolFull
+from deid_node.errors import OriginalsMissing, SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.at_rest.names import KEY_FILE
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
     full_disk_named,
@@ -28,6 +29,10 @@ from deid_node.node.durable import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from deid_node.dicom.series import Readable
+    from deid_node.node.at_rest.sealing import Sealing
+    from deid_node.node.at_rest.stream import Sealer
 
 DIGEST_DIGITS: Final = 32
 """Hexadecimal digits of SHA-256 that tell two contents of one instance apart: 128 bits."""
@@ -77,13 +82,22 @@ class Draft:
         Keys made from the UIDs.
     reserve_bytes
         For the message when the disk is full.
+    sealer
+        Encrypts what is written; None leaves it in the clear.
     """
 
     def __init__(
-        self, folder: Path, series: SeriesKey, instance: InstanceKey, *, reserve_bytes: int
+        self,
+        folder: Path,
+        series: SeriesKey,
+        instance: InstanceKey,
+        *,
+        reserve_bytes: int,
+        sealer: Sealer | None = None,
     ) -> None:
         self.folder = folder
         self._reserve_bytes = reserve_bytes
+        self._sealer = sealer
         self._series = series
         self._instance = instance
         self._digest = hashlib.sha256()
@@ -112,12 +126,7 @@ class Draft:
         """
         for piece in pieces:
             self._digest.update(piece)
-        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
-            for at in range(0, len(pieces), MOST_AT_ONCE):
-                self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
-            if self._unsynced >= SYNC_EVERY:
-                os.fdatasync(self._file)
-                self._unsynced = 0
+        self._put(pieces if self._sealer is None else self._sealer.seal(pieces))
 
     def sync(self) -> None:
         """Make the contents durable; nothing can be written after that.
@@ -127,6 +136,8 @@ class Draft:
         SpoolFull, OSError
             As `write` does.
         """
+        if self._sealer is not None:
+            self._put(self._sealer.end())
         with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
             os.fdatasync(self._file)
         self._close()
@@ -136,6 +147,14 @@ class Draft:
         self._close()
         with suppress(OSError):
             self.path.unlink()
+
+    def _put(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
+        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+            for at in range(0, len(pieces), MOST_AT_ONCE):
+                self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
+            if self._unsynced >= SYNC_EVERY:
+                os.fdatasync(self._file)
+                self._unsynced = 0
 
     def _close(self) -> None:
         file, self._file = self._file, -1
@@ -152,11 +171,14 @@ class Spool:
         Folder on a local, journaling file system; made where it is missing.
     reserve_bytes
         Space to keep free. Below it the spool accepts nothing more.
+    sealing
+        Encrypts the files; None leaves them in the clear.
     """
 
-    def __init__(self, root: Path, *, reserve_bytes: int) -> None:
+    def __init__(self, root: Path, *, reserve_bytes: int, sealing: Sealing | None = None) -> None:
         self._root = root
         self._reserve_bytes = reserve_bytes
+        self._sealing = sealing
         self._durable_folders: dict[SeriesKey, Path] = {}
         make_private_folder(root)
 
@@ -181,7 +203,15 @@ class Spool:
         if free < self._reserve_bytes:
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
         with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
-            return Draft(self._folder(series), series, instance, reserve_bytes=self._reserve_bytes)
+            folder = self._folder(series)
+            if self._sealing is None:
+                return Draft(folder, series, instance, reserve_bytes=self._reserve_bytes)
+            with self._sealing.lock:
+                # From here on the folder is not empty, so its key stays.
+                sealer = self._sealing.sealer(folder, _sealed_name(series, instance))
+                return Draft(
+                    folder, series, instance, reserve_bytes=self._reserve_bytes, sealer=sealer
+                )
 
     def settle(self, drafts: Sequence[Draft]) -> list[tuple[Kept, bool]]:
         """Give synced drafts their names, and make the names durable.
@@ -230,27 +260,67 @@ class Spool:
         return kept
 
     def paths(self, instances: Iterable[Kept]) -> list[Path]:
-        """Where instances lie, in the order given."""
-        return [self._path(kept) for kept in instances]
+        """Where instances lie, in the order given.
+
+        Raises
+        ------
+        OriginalsMissing
+            If some do not.
+        """
+        paths = [self._path(kept) for kept in instances]
+        n_missing = sum(not path.exists() for path in paths)
+        if n_missing:
+            raise OriginalsMissing(n_instances=n_missing)
+        return paths
+
+    def sources(self, instances: Iterable[Kept]) -> list[Readable]:
+        """Give instances to read, in the order given; nothing is decrypted yet.
+
+        Raises
+        ------
+        OriginalsMissing
+            If some are not there.
+        """
+        chosen = list(instances)
+        paths, sealing = self.paths(chosen), self._sealing
+        if sealing is None:
+            return list(paths)
+        return [
+            sealing.instance(path, _sealed_name(kept.series, kept.instance), kept.digest)
+            for path, kept in zip(paths, chosen, strict=True)
+        ]
 
     def discard(self, instances: Iterable[Kept]) -> None:
         """Delete instances; a missing file is no error.
 
-        The folder stays until the next start: another association may be writing to it.
+        The folder stays until the next start: another association may be writing to it. With
+        the last encrypted instance of a series goes its key, and before it.
         """
-        for kept in instances:
-            self._path(kept).unlink(missing_ok=True)
+        paths = [self._path(kept) for kept in instances]
+        if self._sealing is not None:
+            with self._sealing.lock:
+                for folder in {path.parent for path in paths if path.exists()}:
+                    if not _others(folder, {path.name for path in paths}):
+                        self._sealing.erase(folder)
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     def recover(self) -> list[Kept]:
         """Delete drafts that a crash left and empty folders; list every instance there is.
 
-        Only for the start of the node, while nothing is being received.
+        What lies there in the clear is encrypted, if that is what the settings want. Only for
+        the start of the node, while nothing is being received.
         """
         remove_drafts(self._root)
         for folder in self._root.iterdir():
-            if folder.is_dir() and not any(folder.iterdir()):
+            if folder.is_dir() and not _others(folder, set()):
+                (folder / KEY_FILE).unlink(missing_ok=True)
                 folder.rmdir()
-        return [_kept(path) for path in sorted(self._root.glob("*/*.dcm"))]
+        found = {path: _kept(path) for path in sorted(self._root.glob("*/*.dcm"))}
+        if self._sealing is not None:
+            for path, kept in found.items():
+                self._sealing.seal_in_place(path, _sealed_name(kept.series, kept.instance))
+        return list(found.values())
 
     def _folder(self, series: SeriesKey) -> Path:
         """Make the folder of a series; its name is durable before anything lies in it.
@@ -270,6 +340,16 @@ class Spool:
 
     def _path(self, kept: Kept) -> Path:
         return self._root / kept.series / kept.name
+
+
+def _sealed_name(series: SeriesKey, instance: InstanceKey) -> str:
+    """Say what a file is; its digest is not known when it begins."""
+    return f"{series}/{instance}"
+
+
+def _others(folder: Path, names: set[str]) -> set[str]:
+    """List what lies in a folder beside `names` and its key."""
+    return {path.name for path in folder.iterdir()} - names - {KEY_FILE}
 
 
 def _kept(path: Path) -> Kept:

@@ -132,7 +132,6 @@ def _snapshot(database: sqlite3.Connection) -> Snapshot:
 
 def _waiting(row: tuple[str, int, str, int, str, str, str | None]) -> Waiting:
     series, generation, state, n_instances, error, reason, error_id = row
-    kind = getattr(errors, error, errors.DeidNodeError)
     return Waiting(
         series=series,
         generation=generation,
@@ -141,5 +140,11 @@ def _waiting(row: tuple[str, int, str, int, str, str, str | None]) -> Waiting:
         error=error,
         reason=reason,
         error_id=error_id,
-        next_step=kind.next_step,
+        next_step=next_step_of(error),
     )
+
+
+def next_step_of(error: str) -> str:
+    """Tell what a person can do about an error of this name."""
+    kind = getattr(errors, error, errors.DeidNodeError)
+    return str(kind.next_step)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deid_node.node.receive.association import Desk
+from deid_node.node.receive.counts import ReceiveCounts
 from deid_node.node.receive.keeping import Keeping
 from deid_node.node.receive.listener import Listener
 from deid_node.node.receive.negotiation import Negotiator
@@ -35,11 +36,13 @@ class StorageSCP:
         ledger: Ledger,
         assembly: Assembly,
         pseudonyms: Pseudonyms,
+        counts: ReceiveCounts | None = None,
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._keeping = Keeping(spool=spool, ledger=ledger, assembly=assembly)
         self._pseudonyms = pseudonyms
+        self._counts = counts or ReceiveCounts()
         self._listener: Listener | None = None
 
     def start(self) -> None:
@@ -59,6 +62,7 @@ class StorageSCP:
                 pseudonyms=self._pseudonyms,
                 tls=None if node.tls is None else tls_context(node.tls),
                 has_room=self._spool.has_room,
+                counts=self._counts,
             )
         )
 
@@ -66,6 +70,16 @@ class StorageSCP:
     def port(self) -> int:
         """Port that is listened on."""
         return self._settings.port if self._listener is None else self._listener.port
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return self._listener is not None and self._listener.is_listening
+
+    @property
+    def n_associations(self) -> int:
+        """How many associations are open."""
+        return 0 if self._listener is None else self._listener.n_associations
 
     def stop(self) -> None:
         """Close the port and every association; what is being received may still end."""

@@ -11,27 +11,30 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import DeidNodeError, Disposition
+from deid_node.errors import DeidNodeError, Disposition, DuplicateInstance, ProcessDied
 from deid_node.log import event
+from deid_node.node.crashes import Crashes
 from deid_node.node.states import Reason, State
+from deid_node.pipeline.review import Review
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from deid_node.headers.pseudonyms import SeriesKey
+    from deid_node.dicom.series import Readable
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
     from deid_node.node.records import SeriesRecords
     from deid_node.node.spool import Spool
     from deid_node.node.states import Claim, Generation
-    from deid_node.pipeline.deidentify import DeidentifiedSeries, Evidence
+    from deid_node.pipeline.deidentify import DeidentifiedSeries
+    from deid_node.pipeline.review import Evidence
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS: Final = 0.5
 FULL_DISK_SECONDS: Final = 30.0
 """A series that found the disk full is worked through again; that costs its whole time."""
+MAX_CRASHES: Final = 5
+"""A series over which the process died so often is held, so that it does not die again."""
 
 
 class Worker:
@@ -42,9 +45,10 @@ class Worker:
     ledger, spool, outbox
         Where series are claimed, read from and written to.
     deidentify
-        From the files of one series to its result.
+        From the files of one series, and what a person said about them, to its result.
     keep_picture
-        Puts the evidence on the trusted side, before anything may be sent.
+        Puts the evidence on the trusted side under a generation's name, before anything may
+        be sent; gives what a person accepts who accepts it.
     destinations
         Names of those that are owed every result; at least one.
     records
@@ -57,8 +61,8 @@ class Worker:
         ledger: Ledger,
         spool: Spool,
         outbox: Outbox,
-        deidentify: Callable[[Sequence[Path]], DeidentifiedSeries],
-        keep_picture: Callable[[SeriesKey, Evidence], object],
+        deidentify: Callable[[Sequence[Readable], Review], DeidentifiedSeries],
+        keep_picture: Callable[[str, Evidence], str],
         destinations: Sequence[str],
         records: SeriesRecords,
     ) -> None:
@@ -69,54 +73,96 @@ class Worker:
         self._keep_picture = keep_picture
         self._destinations = tuple(destinations)
         self._records = records
-        self._unfinished: Generation | None = None
+        self._crashes = Crashes(ledger)
+        self._unfinished: Claim | None = None
 
-    def step(self) -> float:
-        """Work through one series, if one waits.
+    def step(self, generation: Generation | None = None) -> float | None:
+        """Work through a series, the longest waiting by default, if it still waits.
 
         Returns
         -------
-        float
-            Seconds until it is worth asking again.
+        float, optional
+            Seconds until it must be tried again; None once nothing is left to do with it.
         """
-        if self._unfinished is not None:
-            # The last step ended in a fault of the ledger itself; there is no other worker.
-            self._ledger.unclaim(self._unfinished)
-            self._unfinished = None
-        claim = self._ledger.claim()
+        # If there is one, the last step ended in a fault of the ledger itself.
+        self.give_back()
+        claim = self._ledger.claim(generation)
         if claim is None:
-            return IDLE_SECONDS
-        self._unfinished = claim.generation
-        pause = self._work(claim)
+            return None
+        self._unfinished = claim
+        n_crashes = self._crashes.begin(claim.generation)
+        pause = None
+        if n_crashes < MAX_CRASHES:
+            pause = self._work(claim)
+        else:
+            self._set_aside(claim, ProcessDied(n_times=n_crashes))
+        self._crashes.over(claim.generation)
         self._unfinished = None
         return pause
 
-    def _work(self, claim: Claim) -> float:
-        series = claim.generation.series
+    def give_back(self) -> None:
+        """Let the series that is worked on, if any, be worked on later; no crash is counted.
+
+        A run that is under way goes on, and its result is not taken.
+        """
+        claim = self._unfinished
+        if claim is not None:
+            self._ledger.unclaim(claim.generation)
+            self._crashes.undo(claim.generation)
+            self._unfinished = None
+
+    def give_up(self, error: DeidNodeError) -> None:
+        """Hold the series that is worked on, if any; the result of its run is not taken."""
+        claim = self._unfinished
+        if claim is not None:
+            self._set_aside(claim, error)
+            self._crashes.over(claim.generation)
+            self._unfinished = None
+
+    def _work(self, claim: Claim) -> float | None:
+        generation = claim.generation
+        shown: list[Evidence] = []
         began = time.monotonic()
         try:
-            result = self._deidentify(self._spool.paths(claim.instances))
-            self._keep_picture(series, result.evidence)
-            self._records.ready(series, result)
-            self._outbox.keep(series, [*result.instances, result.segmentation])
+            _refuse_changed(claim)
+            review = Review(accepted=claim.accepted, show=shown.append)
+            result = self._deidentify(self._spool.sources(claim.instances), review)
+            picture = self._keep_picture(generation.name, result.evidence)
+            self._records.ready(generation.series, result)
+            self._outbox.keep(generation.name, [*result.instances, result.segmentation])
         except DeidNodeError as error:
             if error.disposition is Disposition.RETRY:
                 return self._put_back(claim, error)
-            self._set_aside(claim, error, Reason(error=type(error).__name__, message=str(error)))
+            self._set_aside(claim, error, picture=self._shown(generation, shown))
         except Exception as error:  # noqa: BLE001 - a fault must hold its series, not end the node
             self._set_aside(claim, error, unexpected(error))
         else:
-            is_ready = self._ledger.ready(claim.generation, self._destinations)
+            is_ready = self._ledger.ready(generation, self._destinations, picture=picture)
             if not is_ready:
-                self._outbox.discard(series)
+                self._outbox.discard(generation.name)
             event(
                 logger,
                 "series-deidentified" if is_ready else "series-overtaken",
-                series=series,
+                series=generation.series,
                 n_instances=len(claim.instances),
                 seconds=round(time.monotonic() - began, 3),
             )
-        return 0.0
+        return None
+
+    def _shown(self, generation: Generation, evidence: Sequence[Evidence]) -> str | None:
+        """Keep the picture of a doubtful mask; a hold without one can be released all the same."""
+        try:
+            for each in evidence:
+                return self._keep_picture(generation.name, each)
+        except Exception as error:  # noqa: BLE001 - the series is held for a better reason
+            event(
+                logger,
+                "picture-failed",
+                level=logging.WARNING,
+                series=generation.series,
+                error=type(error).__name__,
+            )
+        return None
 
     def _put_back(self, claim: Claim, error: DeidNodeError) -> float:
         self._ledger.unclaim(claim.generation)
@@ -129,7 +175,15 @@ class Worker:
         )
         return FULL_DISK_SECONDS
 
-    def _set_aside(self, claim: Claim, error: Exception, reason: Reason) -> None:
+    def _set_aside(
+        self,
+        claim: Claim,
+        error: Exception,
+        reason: Reason | None = None,
+        *,
+        picture: str | None = None,
+    ) -> None:
+        reason = reason or Reason(error=type(error).__name__, message=str(error))
         refuse = isinstance(error, DeidNodeError) and error.disposition is Disposition.REFUSE
         state = State.REFUSED if refuse else State.HELD
         self._records.set_aside(
@@ -138,7 +192,7 @@ class Worker:
             error=reason.error,
             n_instances=len(claim.instances),
         )
-        if self._ledger.set_aside(claim.generation, state, reason):
+        if self._ledger.set_aside(claim.generation, state, reason, picture=picture):
             told = {} if reason.error_id is None else {"error_id": reason.error_id}
             event(
                 logger,
@@ -157,3 +211,10 @@ def unexpected(error: Exception) -> Reason:
         message="unexpected fault of the node",
         error_id=f"e-{uuid.uuid4().hex[:8]}",
     )
+
+
+def _refuse_changed(claim: Claim) -> None:
+    """Hold a series two of whose instances bear one SOP Instance UID, read or not."""
+    n_repeated = len(claim.instances) - len({each.instance for each in claim.instances})
+    if n_repeated:
+        raise DuplicateInstance(n_instances=n_repeated)

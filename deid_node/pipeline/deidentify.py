@@ -10,6 +10,7 @@ import numpy as np
 from deid_node.dicom.part10 import encode
 from deid_node.dicom.pixels import pixel_words
 from deid_node.dicom.volume import stack
+from deid_node.errors import ImplausibleFaceMask
 from deid_node.face.fill import fill
 from deid_node.face.joint import face_mask
 from deid_node.face.plausibility import judge
@@ -22,6 +23,7 @@ from deid_node.pipeline.output import (
     segment,
 )
 from deid_node.pipeline.record import Record, count_deeds
+from deid_node.pipeline.review import Evidence
 from deid_node.pipeline.screening import screen
 
 if TYPE_CHECKING:
@@ -34,18 +36,10 @@ if TYPE_CHECKING:
     from deid_node.dicom.volume import Volume
     from deid_node.pipeline.output import Scrub
     from deid_node.pipeline.recipe import Recipe
+    from deid_node.pipeline.review import Review
 
 STAGES: Final = ("stack", "estimate", "mask", "fill", "headers", "segmentation", "residue")
 """Names that an observer hears, in this order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
-    """What a person needs to judge the result; it shows the face and never leaves the node."""
-
-    before: Volume
-    after: Volume
-    mask: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,7 +68,11 @@ class DeidentifiedSeries:
 
 
 def deidentify(
-    series: Series, recipe: Recipe, *, observe: Callable[[str], None] | None = None
+    series: Series,
+    recipe: Recipe,
+    *,
+    observe: Callable[[str], None] | None = None,
+    review: Review | None = None,
 ) -> DeidentifiedSeries:
     """Take the person out of one series.
 
@@ -86,6 +84,8 @@ def deidentify(
         Equal series and equal recipe give equal bytes.
     observe : callable, optional
         Called with a name of `STAGES` when that stage begins.
+    review : Review, optional
+        What a person says about a mask that is found implausible; without it nobody does.
 
     Returns
     -------
@@ -106,11 +106,16 @@ def deidentify(
     words = [pixel_words(each) for each in series.instances]
     before = stack(series, words)
 
-    mask = _face_mask(before, recipe, begin)
+    seed = recipe.pseudonyms.seed("fill", str(series.instances[0].SeriesInstanceUID))
+    mask, doubt = _face_mask(before, recipe, begin)
+    if doubt is not None and review is None:
+        raise doubt
 
     begin("fill")
-    seed = recipe.pseudonyms.seed("fill", str(series.instances[0].SeriesInstanceUID))
-    after = replace(before, stored=fill(before, mask, recipe.fill, seed=seed))
+    after = _filled(before, mask, recipe, seed, doubt)
+    evidence = Evidence(before=before, after=after, mask=mask)
+    if doubt is not None and review is not None:
+        review.refuse_unless_accepted(doubt, evidence)
 
     begin("headers")
     scrubs = scrub_instances(series, recipe)
@@ -128,7 +133,7 @@ def deidentify(
         instances=instances,
         segmentation=segmentation,
         record=_record(recipe, after, mask, scrubs),
-        evidence=Evidence(before=before, after=after, mask=mask),
+        evidence=evidence,
         linkages=tuple(
             linkage_of(source, each.dataset, days=each.days)
             for source, each in zip(series.instances, scrubs, strict=True)
@@ -136,15 +141,36 @@ def deidentify(
     )
 
 
-def _face_mask(volume: Volume, recipe: Recipe, begin: Callable[[str], None]) -> NDArray[np.bool_]:
-    """Find the voxels to remove, and let go of what the model saw."""
+def _face_mask(
+    volume: Volume, recipe: Recipe, begin: Callable[[str], None]
+) -> tuple[NDArray[np.bool_], ImplausibleFaceMask | None]:
+    """Find the voxels to remove and what speaks against them; let go of what the model saw."""
     begin("estimate")
     estimate = recipe.model.estimate(volume)
 
     begin("mask")
     mask = face_mask(estimate, volume, recipe.mask)
-    judge(mask, estimate, volume, ears=recipe.mask.ears)
-    return mask
+    try:
+        judge(mask, estimate, volume, ears=recipe.mask.ears)
+    except ImplausibleFaceMask as doubt:
+        return mask, doubt.with_traceback(None)
+    return mask, None
+
+
+def _filled(
+    volume: Volume,
+    mask: NDArray[np.bool_],
+    recipe: Recipe,
+    seed: int,
+    doubt: ImplausibleFaceMask | None,
+) -> Volume:
+    """Fill the mask; where that fails on a doubtful one, the doubt is the reason to hold."""
+    try:
+        return replace(volume, stored=fill(volume, mask, recipe.fill, seed=seed))
+    except Exception:
+        if doubt is not None:
+            raise doubt from None
+        raise
 
 
 def _record(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
-    from deid_node.pipeline.deidentify import Evidence
+    from deid_node.pipeline.review import Evidence
 
 _SURFACE_STEP_MM = 1.6
 _PIXEL_MM = 0.8

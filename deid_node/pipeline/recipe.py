@@ -48,7 +48,7 @@ class Recipe:
     def __post_init__(self) -> None:
         parts = (
             __version__,
-            repr(self.profile),
+            self.profile.digest(),
             self.pseudonyms.fingerprint(),
             repr(self.model.card),
             repr(self.mask),

@@ -15,7 +15,7 @@ from drawn_head.head import small_head
 from drawn_head.series import FakePatient, dicom_series
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from deid_node.cli import admin, offline
+from deid_node.cli import offline, status
 from deid_node.face.weights import default_weights
 from tests.fakes.command import run
 
@@ -297,7 +297,7 @@ def test_fault_of_a_verb_is_one_line_without_its_text(
     def fault(*_: object) -> None:
         raise RuntimeError("ZEBRAFISH")
 
-    monkeypatch.setattr(admin, "settings_from", fault)
+    monkeypatch.setattr(status, "settings_from", fault)
 
     code = run("status", "-c", site / "deid-node.toml")
 

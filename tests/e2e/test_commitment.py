@@ -20,6 +20,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from deid_node.config.schema import Commitment
 from deid_node.node import commitments as commitments_module
 from deid_node.node.commitment import Report, decoded, encoded, read_report
+from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.states import State
 from tests.fakes.hostile import ABORT, HostilePeer, Wire, p_data
 from tests.fakes.node import eventually, is_open
@@ -165,7 +166,7 @@ def test_series_is_let_go_with_the_report_on_the_same_association(
     }
     assert b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00" in archive.answers[0]
     assert b"\x00\x00\x00\x01\x02\x00\x00\x00\x00\x81" in archive.answers[0]
-    assert sender.ledger.delivered_before(time.time())[0].generation == generation
+    assert PurgeRows(sender.ledger).delivered_before(time.time()) == [generation]
 
 
 @pytest.mark.parametrize("reason", [0x0112, UNSAID], ids=["failed", "left out"])

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from deid_node.dicom.series import Readable
     from deid_node.headers.profile import Profile
+    from deid_node.pipeline.review import Review
 
 Stage = tuple[object, str]
 """Where a function or method is looked up, and its name."""
@@ -238,7 +240,7 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         spool=spool,
         outbox=Outbox(tmp_path / "outbox"),
         deidentify=_worked,
-        keep_picture=lambda _series, _evidence: None,
+        keep_picture=lambda _name, _evidence: "digest",
         destinations=["folder"],
         records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
     )
@@ -257,5 +259,5 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         assert files_in(tmp_path / "outbox") == []
 
 
-def _worked(paths: Sequence[Path]) -> DeidentifiedSeries:
-    return deidentify(read_series(paths), recipe_of())
+def _worked(paths: Sequence[Readable], review: Review) -> DeidentifiedSeries:
+    return deidentify(read_series(paths), recipe_of(), review=review)

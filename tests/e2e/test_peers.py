@@ -241,6 +241,7 @@ def orthanc(path: str, site: Path, ports: dict[str, int]) -> Iterator[None]:
         "HttpPort": ports["http"],
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
+        "DicomAlwaysAllowFind": True,
         "Plugins": [],
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))

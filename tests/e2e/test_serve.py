@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import logging
 import socket
 import stat
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from pynetdicom import sop_class as sop
 
 from deid_node.config.load import load_settings
 from deid_node.errors import KeyUnusable, SettingsInvalid, SpoolError
+from deid_node.node.engine import Engine
 from deid_node.node.service import Service, status
 from tests.fakes.node import eventually, recipe_for, settings_file
 from tests.fakes.peer import Receiver, receiving, send
@@ -157,11 +160,11 @@ def test_identifier_is_found_in_no_name_log_or_ledger(run: Run, head: list[Datas
     assert found == set()
 
 
-def test_nothing_but_the_picture_stays_and_it_is_private(run: Run) -> None:
+def test_nothing_but_the_ledger_stays_and_it_is_private(run: Run) -> None:
     spool = run.folder / "spool"
 
     kept = {path.name for path in spool.rglob("*") if path.is_file()}
-    assert {name for name in kept if not name.startswith("ledger")} == {"before-after.png", "lock"}
+    assert {name for name in kept if not name.startswith(("ledger", "engine"))} == {"lock"}
     for path in spool.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path.name
 
@@ -234,6 +237,44 @@ def test_spool_of_another_key_is_refused(settings: Settings, tmp_path: Path) -> 
     with pytest.raises(KeyUnusable, match="another pseudonym key"):
         Service(settings, recipe_for(settings)).start()
     assert not list((tmp_path / "spool" / "received").iterdir())
+
+
+def test_folder_is_locked_before_the_work_engine_takes_what_others_left(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    start = Engine.start
+
+    def watched(engine: Engine) -> None:
+        with (settings.spool.folder / "lock").open("rb+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                seen.append(True)
+            else:
+                seen.append(False)
+        start(engine)
+
+    monkeypatch.setattr(Engine, "start", watched)
+    service = Service(settings, recipe_for(settings))
+    service.start()
+    eventually(lambda: seen)
+    service.stop()
+
+    assert seen == [True]
+
+
+def test_node_that_cannot_listen_leaves_nothing_running(settings: Settings) -> None:
+    threads = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", settings.node.port)):
+        service = Service(settings, recipe_for(settings))
+        with pytest.raises(SettingsInvalid):
+            service.start()
+
+    eventually(lambda: set(threading.enumerate()) <= threads)
+    service = Service(settings, recipe_for(settings))
+    service.start()
+    service.stop()
 
 
 def test_node_without_a_destination_does_not_start(settings: Settings) -> None:

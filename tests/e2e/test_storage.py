@@ -22,12 +22,13 @@ from pynetdicom.dimse_primitives import C_STORE
 from deid_node.config.schema import Node
 from deid_node.errors import SettingsInvalid
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.assembly import Assembly
 from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
+from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
 from deid_node.node.storage_scp import StorageSCP
+from tests.fakes.assembly import by_silence
 from tests.fakes.clock import FakeClock
 from tests.fakes.peer import send
 from tests.fakes.raw_peer import RawPeer, associate_rq
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pynetdicom.association import Association
+
+    from deid_node.node.assembly import Assembly
 
 KEYS = Pseudonyms(bytes(range(32)))
 
@@ -75,7 +78,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def assembly(clock: FakeClock) -> Assembly:
-    return Assembly(quiet_seconds=30, max_open_seconds=3600, now=clock)
+    return by_silence(30, max_open_seconds=3600, now=clock)
 
 
 @pytest.fixture
@@ -115,7 +118,7 @@ def test_success_means_on_disk_unchanged_noted_and_announced(
     assert statuses == [0x0000, 0x0000]
     assert list(ledger.states().values()) == [State.RECEIVING]
     clock.advance(30)
-    assert assembly.closed() == [key]
+    assert list(assembly.closed()) == [key]
     found = {str(dcmread(path).SOPInstanceUID): dcmread(path) for path in kept(tmp_path)}
     assert found == {str(each.SOPInstanceUID): each for each in series}
 
@@ -169,13 +172,12 @@ def test_no_name_on_disk_holds_a_uid(
 
 @pytest.mark.parametrize("reserve_bytes", [10**18])
 def test_full_spool_lets_nobody_in_for_a_while(scp: StorageSCP) -> None:
-    ae = AE("PACS")
-    ae.add_requested_context(sop.MRImageStorage)
-    association = ae.associate("127.0.0.1", scp.port, ae_title="DEIDNODE")
+    with RawPeer(scp.port) as peer:
+        peer.say(associate_rq())
+        kind, body = peer.hear()
 
-    primitive = association.acceptor.primitive
-    assert association.is_rejected
-    assert (primitive.result, primitive.result_source, primitive.diagnostic) == (2, 3, 2)
+    assert kind == 3
+    assert tuple(body[1:]) == (2, 3, 2)
 
 
 def test_spool_that_fills_up_meanwhile_answers_out_of_resources(
@@ -391,7 +393,7 @@ def test_resend_of_a_purged_instance_leaves_no_file(
     assert claim is not None
     ledger.ready(claim.generation, ["archive"])
     DeliveryRows(ledger).settled(claim.generation, "archive")
-    ledger.purged(claim.generation)
+    PurgeRows(ledger).purged(claim.generation)
     spool.discard(claim.instances)
 
     status = send(series[:1], scp.port)
@@ -406,7 +408,7 @@ def test_taken_port_is_named(scp: StorageSCP, spool: Spool, ledger: Ledger) -> N
         settings,
         spool=spool,
         ledger=ledger,
-        assembly=Assembly(quiet_seconds=1, max_open_seconds=1),
+        assembly=by_silence(1, max_open_seconds=1),
         pseudonyms=KEYS,
     )
 

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +67,23 @@ class FakeFaceModel:
         middle = (low + high) / 2
         frame = HeadFrame(origin=middle + GLOBES * scale, axes=np.eye(3), scale=scale)
         return _head(x, y, z, affine, frame)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsureModel:
+    """Sees what `FakeFaceModel` sees, and is sure of nothing of it; or sees no face at all."""
+
+    highest: float = 0.8
+    card: ModelCard = CARD
+
+    def estimate(self, volume: Volume) -> FaceEstimate:
+        """Cap every probability."""
+        estimate = FakeFaceModel().estimate(volume)
+        return replace(
+            estimate,
+            face=np.minimum(estimate.face, np.float32(self.highest)),
+            ears=np.minimum(estimate.ears, np.float32(self.highest)),
+        )
 
 
 def _head(

@@ -38,6 +38,7 @@ port = {port}
 callers = ["PACS"]
 [series]
 quiet_seconds = {quiet_seconds}
+{series}
 [spool]
 folder = "spool"
 reserve_gib = 0
@@ -67,14 +68,26 @@ class SlowFaceModel:
     def estimate(self, volume: Volume) -> FaceEstimate:
         """Think for a while."""
         time.sleep(self.seconds)
-        return FakeFaceModel().estimate(volume)
+        return FakeFaceModel(scale=0.96).estimate(volume)
 
 
 def settings_file(
-    folder: Path, *, port: int, archive: int | None = None, quiet_seconds: float = 1, more: str = ""
+    folder: Path,
+    *,
+    port: int,
+    archive: int | None = None,
+    quiet_seconds: float = 1,
+    series: str = "",
+    more: str = "",
 ) -> Path:
-    """Write settings and key; the archive is a DICOM destination on that port."""
-    text = SETTINGS.format(port=port, quiet_seconds=quiet_seconds, more=more)
+    """Write settings and key; the archive is a DICOM destination on that port.
+
+    Series are complete after silence, whatever else is known; `series` may say otherwise.
+    """
+    for key in ("released_seconds", "complete_seconds"):
+        if key not in series:
+            series += f"\n{key} = {quiet_seconds}"
+    text = SETTINGS.format(port=port, quiet_seconds=quiet_seconds, series=series, more=more)
     if archive is not None:
         text += DICOM_DESTINATION.format(port=archive)
     path = folder / "deid-node.toml"

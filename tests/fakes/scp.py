@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from deid_node.config.schema import Node
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.assembly import Assembly
 from deid_node.node.ledger import Ledger
 from deid_node.node.spool import Spool
 from deid_node.node.storage_scp import StorageSCP
+from tests.fakes.assembly import by_silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def listening(folder: Path, *, reserve_bytes: int = 0, **settings: Any) -> Itera
         Node.model_construct(**{**chosen, **settings}),
         spool=spool,
         ledger=ledger,
-        assembly=Assembly(quiet_seconds=3600, max_open_seconds=3600),
+        assembly=by_silence(3600, max_open_seconds=3600),
         pseudonyms=KEYS,
     )
     scp.start()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HEAVY = ("openvino", "torch", "highdicom", "pynetdicom", "scipy", "nibabel", "pydantic")
+HEAVY = ("openvino", "torch", "highdicom", "pynetdicom", "scipy", "nibabel", "pydantic", "dbos")
 
 
 def verbs() -> Iterator[tuple[str, ...]]:
@@ -58,6 +58,17 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stderr.strip() == "[]"
+
+
+def test_nothing_but_a_running_node_loads_the_work_engine() -> None:
+    code = (
+        "import sys, deid_node.cli.serve, deid_node.node.service, deid_node.node.staging\n"
+        "print([name for name in ('dbos', 'sqlalchemy', 'psycopg') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
 
 
 def test_inference_never_loads_telemetry() -> None:

@@ -17,13 +17,15 @@ from deid_node.node.delivery import (
     LONGEST_PAUSE_SECONDS,
     Delivery,
 )
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.delivery_rows import Begun, DeliveryRows
 from deid_node.node.ledger import Ledger
+from deid_node.node.ledger_database import move
 from deid_node.node.outbox import Outbox
 from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, Reason, State
 from deid_node.node.storage_scu import unobserved
 from tests.fakes.clock import FakeClock
+from tests.fakes.sender import some_instances
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
@@ -124,6 +126,25 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path)
     yield node
     node.ledger.close()
+
+
+def test_series_that_was_held_since_it_was_chosen_is_not_sent(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = DeliveryRows.begin
+
+    def held_first(rows: DeliveryRows, generation: Generation, destination: str) -> Begun | None:
+        with node.ledger.database.transaction() as database:
+            move(database, generation, State.READY, State.HELD, at=0)
+        return begin(rows, generation, destination)
+
+    monkeypatch.setattr(DeliveryRows, "begin", held_first)
+
+    pause = node.delivery.step()
+
+    assert pause == 0
+    assert node.archive.repeats == []
+    assert node.attempts(ONE) == 0
 
 
 def test_oldest_series_is_delivered_first_and_each_once(node: Node) -> None:
@@ -379,3 +400,61 @@ def test_new_run_tries_at_once(node: Node) -> None:
     node.to(node.archive).step()
 
     assert node.archive.got == [2]
+
+
+class Overtaken(Scripted):
+    """A destination during whose first answer a later generation becomes ready."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self.node = node
+        self.meanwhile: list[float] = []
+        self.replaces: list[bool] = []
+
+    def deliver(
+        self,
+        instances: Sequence[Outgoing],
+        *,
+        answered: Callable[[int, int], None] = unobserved,
+        is_repeat: bool = False,
+    ) -> None:
+        self.replaces += [each.replaces for each in instances]
+        for instance in instances:
+            if not self.meanwhile:
+                replace_series_one(self.node)
+                # As another thread would, while this one is sending.
+                self.meanwhile.append(self.node.delivery.step())
+            answered(instance.number, self.status)
+            self.got.append(instance.number)
+        self.repeats.append(is_repeat)
+
+
+def replace_series_one(node: Node) -> None:
+    """Have a late instance give series one another generation."""
+    node.ledger.replaces_late = True
+    node.ledger.arrived(Kept(series=ONE.series, instance=InstanceKey("late"), digest="d"))
+    node.ledger.received(ONE.series)
+    claim = node.ledger.claim()
+    assert claim is not None
+    node.outbox.keep(claim.generation.name, some_instances(4))
+    assert node.ledger.ready(claim.generation, ["archive", "copies"])
+
+
+def test_later_generation_waits_for_the_attempt_at_an_earlier_one_which_ends_early(
+    node: Node,
+) -> None:
+    node.rows.settled(TWO, "archive")
+    archive = Overtaken(node)
+    node.delivery = node.to(archive)
+
+    node.delivery.step()
+    earlier = list(archive.got)
+    node.delivery.step()
+
+    assert archive.meanwhile == [IDLE_SECONDS]
+    assert earlier == []
+    assert archive.got == [1, 2, 3, 4]
+    assert archive.replaces == [False] * 2 + [True] * 4
+    assert archive.repeats == [False]
+    assert node.rows.owed_to("archive") == []
+    assert node.ledger.states()[ONE] is State.REPLACED

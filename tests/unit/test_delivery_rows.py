@@ -88,6 +88,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     begun = DeliveryRows(again).begin(ONE, "archive")
     again.close()
 
+    assert begun is not None
     assert set(begun.statuses) == set(range(1, 8))
     assert begun.is_repeat
 

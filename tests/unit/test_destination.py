@@ -91,6 +91,21 @@ def test_file_with_other_bytes_is_never_replaced_and_keeps_no_other_back(
     assert len(files(tmp_path)) == 3
 
 
+def test_later_generation_replaces_a_file_and_leaves_no_trace_of_the_earlier(
+    tmp_path: Path, instances: Sequence[Outgoing]
+) -> None:
+    destination = FolderDestination(name="copies", folder=tmp_path)
+    destination.deliver(instances)
+    for path in files(tmp_path):
+        path.write_bytes(b"earlier")
+
+    destination.deliver([replace(each, replaces=True) for each in instances])
+
+    assert sorted(path.read_bytes() for path in files(tmp_path)) == sorted(
+        each.part10() for each in instances
+    )
+
+
 def test_file_with_the_same_bytes_is_left_as_it_is(
     tmp_path: Path, instances: Sequence[Outgoing]
 ) -> None:

@@ -14,6 +14,7 @@ from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.ledger_database import move
+from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.spool import Kept
 from deid_node.node.states import TRANSITIONS, Generation, Reason, State
 from tests.fakes.clock import FakeClock
@@ -29,6 +30,7 @@ REASON = Reason(error="UnevenSlices", message="5 slices: one gap is 2 mm", error
 
 STEPS = {
     (State.RECEIVING, State.RECEIVED),
+    (State.RECEIVING, State.HELD),
     (State.RECEIVED, State.CLAIMED),
     (State.RECEIVED, State.RECEIVING),
     (State.CLAIMED, State.READY),
@@ -38,10 +40,18 @@ STEPS = {
     (State.CLAIMED, State.RECEIVING),
     (State.READY, State.DELIVERED),
     (State.READY, State.HELD),
+    (State.READY, State.REPLACED),
     (State.DELIVERED, State.PURGED),
+    (State.DELIVERED, State.REPLACED),
+    (State.REPLACED, State.PURGED),
     (State.HELD, State.RECEIVING),
+    (State.HELD, State.RECEIVED),
     (State.HELD, State.READY),
+    (State.HELD, State.REFUSED),
+    (State.HELD, State.REPLACED),
     (State.REFUSED, State.RECEIVING),
+    (State.REFUSED, State.RECEIVED),
+    (State.REFUSED, State.PURGED),
 }
 
 
@@ -76,8 +86,21 @@ def bring_to(ledger: Ledger, state: State) -> None:
         ledger.ready(FIRST, ["archive"])
     if state in {State.DELIVERED, State.PURGED}:
         DeliveryRows(ledger).settled(FIRST, "archive")
+    if state is State.REPLACED:
+        ledger.ready(FIRST, ["archive"])
+        ledger.replaces_late = True
+        make_ready_anew(ledger)
     if state is State.PURGED:
-        ledger.purged(FIRST)
+        PurgeRows(ledger).purged(FIRST)
+
+
+def make_ready_anew(ledger: Ledger) -> None:
+    """Have a late instance replace the first generation."""
+    ledger.arrived(instance("late"))
+    ledger.received(SERIES)
+    claim = ledger.claim()
+    assert claim is not None
+    assert ledger.ready(claim.generation, ["archive"])
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
@@ -85,16 +108,16 @@ def test_every_pair_of_states_is_a_step_or_an_error(
     ledger: Ledger, before: State, after: State
 ) -> None:
     bring_to(ledger, before)
-    assert ledger.states() == {FIRST: before}
+    assert ledger.states()[FIRST] is before
 
     if (before, after) in STEPS:
         with ledger._transaction() as database:
             assert move(database, FIRST, before, after, at=0)
-        assert ledger.states() == {FIRST: after}
+        assert ledger.states()[FIRST] is after
     else:
         with pytest.raises(ValueError, match="no step"), ledger._transaction() as database:
             move(database, FIRST, before, after, at=0)
-        assert ledger.states() == {FIRST: before}
+        assert ledger.states()[FIRST] is before
 
 
 def test_table_of_steps_covers_every_state() -> None:
@@ -108,7 +131,7 @@ def test_step_from_a_state_that_is_past_is_not_made(ledger: Ledger, state: State
     if state is not State.CLAIMED:
         assert not ledger.ready(FIRST, ["archive"])
         assert not ledger.set_aside(FIRST, State.HELD, REASON)
-    assert ledger.states() == {FIRST: state}
+    assert ledger.states()[FIRST] is state
 
 
 def test_longest_waiting_series_is_claimed_first_and_once(ledger: Ledger, clock: FakeClock) -> None:
@@ -187,12 +210,13 @@ def test_late_instance_of_a_series_that_a_destination_refused_is_held_by_itself(
 @pytest.mark.parametrize("state", list(State))
 def test_repeated_instance_changes_nothing(ledger: Ledger, state: State) -> None:
     bring_to(ledger, state)
+    before = ledger.states()
 
     arrival = ledger.arrived(instance())
 
     assert arrival.is_known
-    assert arrival.state is state
-    assert ledger.states() == {FIRST: state}
+    assert arrival.state is before[arrival.generation]
+    assert ledger.states() == before
 
 
 def test_series_is_delivered_when_the_last_destination_has_it(ledger: Ledger) -> None:
@@ -222,9 +246,9 @@ def test_only_what_was_delivered_long_enough_ago_is_purged(
 ) -> None:
     bring_to(ledger, State.DELIVERED)
 
-    assert ledger.delivered_before(clock() - 1) == []
-    [due] = ledger.delivered_before(clock())
-    assert (due.generation, due.instances) == (FIRST, (instance(),))
+    assert PurgeRows(ledger).delivered_before(clock() - 1) == []
+    assert PurgeRows(ledger).delivered_before(clock()) == [FIRST]
+    assert PurgeRows(ledger).purged(FIRST) == (instance(),)
 
 
 def test_start_gives_claims_back_and_lists_open_series(tmp_path: Path, ledger: Ledger) -> None:
@@ -284,3 +308,13 @@ def test_only_the_owner_can_read_it(tmp_path: Path, ledger: Ledger) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
 
     assert modes == {0o600}
+
+
+def test_ledger_of_this_release_is_opened_without_a_write(tmp_path: Path, ledger: Ledger) -> None:
+    """A node starts on a full disk, where nothing can be written."""
+    bring_to(ledger, State.READY)
+    before = ledger.database.connection.execute("PRAGMA data_version").fetchone()
+
+    Ledger(tmp_path / "ledger.sqlite").close()
+
+    assert ledger.database.connection.execute("PRAGMA data_version").fetchone() == before

@@ -88,7 +88,7 @@ def test_folders_and_the_node_run_an_imported_model_in_a_process_of_its_own(
 
     for model in (
         Offline(settings, destination, verb="deface")._recipe.model,
-        Service(settings)._recipe.model,
+        Service(settings)._loaded_recipe().model,
     ):
         assert isinstance(model, PairedModel)
         process = model.second

@@ -16,9 +16,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from deid_node.dicom.volume import Volume
-from deid_node.pipeline.deidentify import Evidence
 from deid_node.pipeline.patient_grid import PatientGrid, shrunk
 from deid_node.pipeline.picture import draw
+from deid_node.pipeline.review import Evidence
 from deid_node.pipeline.sheet import Cell, sheet
 from deid_node.pipeline.surface import despeckled, shaded_view, skin_threshold
 

@@ -9,10 +9,10 @@ import pytest
 
 from deid_node.errors import SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.assembly import Assembly
 from deid_node.node.ledger import Ledger
 from deid_node.node.receive.keeping import Keeping
 from deid_node.node.spool import Spool
+from tests.fakes.assembly import by_silence
 from tests.fakes.node import eventually
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def keeping(tmp_path: Path, ledger: Ledger) -> Keeping:
     return Keeping(
         spool=Spool(tmp_path / "received", reserve_bytes=0),
         ledger=ledger,
-        assembly=Assembly(quiet_seconds=1, max_open_seconds=1),
+        assembly=by_silence(1, max_open_seconds=1),
     )
 
 

@@ -14,21 +14,25 @@ from pydicom.uid import UID
 from deid_node.dicom.part10 import EncodedInstance
 from deid_node.errors import (
     AuditUnusable,
+    ImplausibleFaceMask,
     NotDicom,
+    ProcessDied,
     SpoolFull,
+    StageStuck,
     TooFewSlices,
     UnsupportedSOPClass,
     WeightsUnusable,
 )
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.records import SeriesRecords
 from deid_node.node.retention import Retention
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
-from deid_node.node.worker import FULL_DISK_SECONDS, IDLE_SECONDS, Worker
+from deid_node.node.worker import FULL_DISK_SECONDS, MAX_CRASHES, Worker
 from deid_node.pipeline.deidentify import DeidentifiedSeries
 from tests.fakes.clock import FakeClock
 from tests.fakes.series import mr_series
@@ -36,6 +40,9 @@ from tests.fakes.series import mr_series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from deid_node.dicom.series import Readable
+    from deid_node.pipeline.review import Review
 
 SERIES = SeriesKey("k7q2m4x9tz3a")
 FIRST = Generation(series=SERIES, number=1)
@@ -81,17 +88,25 @@ class Node:
         self.pictures: list[str] = []
         self.seen: list[bytes] = []
         self.deidentify = deidentify
+        self.start_worker()
+
+    def start_worker(self) -> None:
         self.worker = Worker(
             ledger=self.ledger,
             spool=self.spool,
             outbox=self.outbox,
             deidentify=self._deidentify,
-            keep_picture=lambda series, _evidence: self.pictures.append(series),
+            keep_picture=self._keep_picture,
             destinations=["archive"],
             records=SeriesRecords(pseudonyms=Pseudonyms(bytes(range(32)))),
         )
 
-    def _deidentify(self, paths: Sequence[Path]) -> DeidentifiedSeries:
+    def _keep_picture(self, name: str, _evidence: object) -> str:
+        self.pictures.append(name)
+        return "digest"
+
+    def _deidentify(self, paths: Sequence[Readable], review: Review) -> DeidentifiedSeries:
+        self.review = review
         self.seen = [path.read_bytes() for path in paths]
         return self.deidentify()
 
@@ -125,8 +140,9 @@ def failing(error: Exception) -> Callable[[], DeidentifiedSeries]:
     return fail
 
 
-def test_idle_worker_waits(node: Node) -> None:
-    assert node.worker.step() == IDLE_SECONDS
+def test_worker_without_a_series_is_done(node: Node) -> None:
+    assert node.worker.step() is None
+    assert node.worker.step(FIRST) is None
 
 
 def test_result_is_in_the_outbox_and_owed_with_the_segmentation_last(node: Node) -> None:
@@ -134,7 +150,7 @@ def test_result_is_in_the_outbox_and_owed_with_the_segmentation_last(node: Node)
 
     pause = node.worker.step()
 
-    assert pause == 0
+    assert pause is None
     assert node.seen == [b"1", b"2"]
     assert node.state is State.READY
     assert kept_in(node.outbox) == [encoded(n).part10 for n in (1, 2, 99)]
@@ -198,6 +214,67 @@ def test_unexpected_fault_holds_the_series_without_its_text(
     assert CANARY not in reason
     assert CANARY not in caplog.text
     assert error_id in {record.fields.get("error_id") for record in caplog.records}  # type: ignore[attr-defined]
+
+
+def doubtful(node: Node) -> Callable[[], DeidentifiedSeries]:
+    def doubt() -> DeidentifiedSeries:
+        node.review.show(None)  # type: ignore[arg-type]
+        raise ImplausibleFaceMask(why="a test")
+
+    return doubt
+
+
+def test_picture_of_a_doubtful_mask_is_kept_and_what_was_accepted_comes_with_the_claim(
+    node: Node,
+) -> None:
+    node.deidentify = doubtful(node)
+    node.receive(b"1")
+    node.worker.step()
+    database = node.ledger.database.connection
+    [picture] = database.execute("SELECT picture FROM series").fetchone()
+    before = (node.state, list(node.pictures), node.review.accepted)
+    database.execute("UPDATE series SET accepted = picture, state = 'received'")
+
+    node.worker.step()
+
+    assert before == (State.HELD, [SERIES], None)
+    assert node.review.accepted == picture == "digest"
+
+
+def test_doubtful_mask_is_held_though_its_picture_cannot_be_kept(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_name: str, _evidence: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(node.worker, "_keep_picture", fail)
+    node.deidentify = doubtful(node)
+    node.receive(b"1")
+
+    node.worker.step()
+
+    assert node.reason()[0] == "ImplausibleFaceMask"
+    assert node.ledger.database.connection.execute("SELECT picture FROM series").fetchone() == (
+        None,
+    )
+
+
+@pytest.mark.parametrize("what", ["missing", "changed"])
+def test_instances_that_are_missing_or_there_twice_are_named_before_anything_is_read(
+    node: Node, what: str
+) -> None:
+    node.receive(b"1")
+    if what == "missing":
+        node.spool.discard(node.spool.recover())
+    else:
+        node.ledger.arrived(node.spool.keep(SERIES, InstanceKey("i1"), [b"other"]))
+        node.ledger.received(SERIES)
+
+    node.worker.step()
+
+    expected = {"missing": "OriginalsMissing", "changed": "DuplicateInstance"}
+    assert node.reason()[0] == expected[what]
+    assert node.seen == []
 
 
 def test_picture_that_cannot_be_kept_holds_the_series(
@@ -310,7 +387,7 @@ def test_instance_that_comes_meanwhile_makes_the_result_void(node: Node) -> None
 def test_claim_that_a_broken_ledger_left_is_taken_up_by_the_next_step(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_arguments: object) -> bool:
+    def broken(*_arguments: object, **_more: object) -> bool:
         raise OSError("broken")
 
     node.receive(b"1")
@@ -326,6 +403,122 @@ def test_claim_that_a_broken_ledger_left_is_taken_up_by_the_next_step(
     assert node.state is State.READY
 
 
+def crash(node: Node) -> None:
+    """Begin to work, and start again as after the death of the process."""
+
+    def die() -> DeidentifiedSeries:
+        raise KeyboardInterrupt
+
+    node.deidentify = die
+    with pytest.raises(KeyboardInterrupt):
+        node.worker.step()
+    node.ledger.recover()
+    node.start_worker()
+    node.deidentify = result
+
+
+def test_series_that_ends_the_process_again_and_again_is_held(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[object] = []
+    monkeypatch.setattr(
+        SeriesRecords, "set_aside", lambda _self, series, **what: recorded.append((series, what))
+    )
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES):
+        crash(node)
+    node.seen = []
+
+    node.worker.step()
+
+    assert node.state is State.HELD
+    assert node.reason() == ("ProcessDied", str(ProcessDied(n_times=MAX_CRASHES)), None)
+    assert node.seen == []
+    told = {"state": "held", "error": "ProcessDied", "n_instances": 1}
+    assert recorded == [(SERIES, told)]
+
+
+def test_series_over_which_the_process_died_less_often_is_worked_on(node: Node) -> None:
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES - 1):
+        crash(node)
+
+    node.worker.step()
+
+    assert node.state is State.READY
+
+
+def test_crashes_before_an_orderly_end_are_forgotten(node: Node) -> None:
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES - 1):
+        crash(node)
+    node.deidentify = failing(SpoolFull(free_bytes=0, reserve_bytes=1))
+    node.worker.step()
+    crash(node)
+
+    node.worker.step()
+
+    assert node.state is State.READY
+
+
+def test_orderly_stop_is_no_crash(node: Node) -> None:
+    node.receive(b"1")
+    node.deidentify = stopped
+    given_back = []
+    for _ in range(MAX_CRASHES):
+        with pytest.raises(SystemExit):
+            node.worker.step()
+        node.worker.give_back()
+        given_back.append(node.state)
+    node.deidentify = result
+
+    node.worker.step()
+
+    assert set(given_back) == {State.RECEIVED}
+    assert node.state is State.READY
+
+
+def stopped() -> DeidentifiedSeries:
+    raise SystemExit
+
+
+def test_crashes_are_remembered_while_the_hold_cannot_be_recorded(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_what: object) -> None:
+        raise AuditUnusable("the audit log cannot be written")
+
+    node.receive(b"1")
+    for _ in range(MAX_CRASHES):
+        crash(node)
+    node.seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(SeriesRecords, "set_aside", fail)
+        with pytest.raises(AuditUnusable):
+            node.worker.step()
+
+    node.worker.step()
+
+    assert node.state is State.HELD
+    assert node.seen == []
+
+
+def test_result_of_a_run_that_was_given_up_is_not_taken(node: Node) -> None:
+    def late() -> DeidentifiedSeries:
+        node.worker.give_up(StageStuck(seconds=10))
+        return result()
+
+    node.deidentify = late
+    node.receive(b"1")
+
+    node.worker.step()
+
+    assert node.state is State.HELD
+    assert node.reason()[0] == "StageStuck"
+    assert DeliveryRows(node.ledger).owed_to("archive") == []
+    assert node.outbox.instances(SERIES) == []
+
+
 def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:
     node.outbox.keep(SERIES, [encoded(n) for n in (7, 8, 9, 10)])
     node.receive(b"1")
@@ -337,13 +530,15 @@ def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:
 
 @pytest.mark.parametrize("keep_seconds", [0.0, 3600.0])
 def test_originals_are_deleted_when_their_time_is_over_and_not_before(
-    node: Node, keep_seconds: float
+    node: Node, tmp_path: Path, keep_seconds: float
 ) -> None:
     retention = Retention(
         ledger=node.ledger,
         spool=node.spool,
         outbox=node.outbox,
+        pictures=Pictures(tmp_path),
         keep_seconds=keep_seconds,
+        keep_picture_seconds=keep_seconds,
         now=node.clock,
     )
     node.receive(b"1")

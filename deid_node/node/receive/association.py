@@ -10,9 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deid_node.log import event
+from deid_node.node.assembly import Visit
 from deid_node.node.receive.channel import Channel, shake_hands
 from deid_node.node.receive.dialogue import Dialogue
-from deid_node.node.receive.negotiation import LOCAL_LIMIT_EXCEEDED, Negotiator, Rejected
+from deid_node.node.receive.negotiation import (
+    LOCAL_LIMIT_EXCEEDED,
+    Negotiator,
+    Rejected,
+    calling_title,
+)
 from deid_node.node.receive.pdu import (
     ABORT,
     P_DATA_TF,
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
     from deid_node.config.schema import Node
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.receive.counts import ReceiveCounts
     from deid_node.node.receive.keeping import Keeping
 
 logger = logging.getLogger(__name__)
@@ -51,6 +58,8 @@ class Desk:
         Server side of TLS; None speaks DICOM in the clear.
     has_room
         Whether instances can be kept now.
+    counts
+        What is counted.
     """
 
     settings: Node
@@ -59,6 +68,7 @@ class Desk:
     pseudonyms: Pseudonyms
     tls: ssl.SSLContext | None
     has_room: Callable[[], bool]
+    counts: ReceiveCounts
 
 
 class Association:
@@ -76,6 +86,8 @@ class Association:
         self._socket = connection
         self._desk = desk
         self._dialogue: Dialogue | None = None
+        self._visit: Visit | None = None
+        self._is_released = False
         self._is_stopping = False
 
     def run(self, *, admit: Callable[[], bool], dismiss: Callable[[], None]) -> None:
@@ -133,28 +145,37 @@ class Association:
             return b""
         except Rejected as rejected:
             event(logger, "association-rejected")
+            self._desk.counts.association("rejected")
             return reject(*rejected.code)
         except Violation as violation:
             event(logger, "association-aborted", error=type(violation).__name__)
+            self._desk.counts.association("aborted")
             return abort(violation.reason)
         except Exception as error:  # noqa: BLE001 - whatever a peer sends, the node goes on
             event(logger, "association-failed", level=logging.ERROR, error=type(error).__name__)
+            self._desk.counts.association("aborted")
             return abort()
         finally:
             if self._dialogue is not None:
                 self._dialogue.break_off()
+            if self._visit is not None:
+                self._desk.keeping.ended(self._visit, released=self._is_released)
 
     def _serve(self, channel: Channel, deadline: float, admit: Callable[[], bool]) -> bytes:
         request = channel.request(deadline)
         agreement = self._desk.negotiator.negotiate(request)
         if not self._desk.has_room() or not admit():
             raise Rejected(*LOCAL_LIMIT_EXCEEDED)
+        self._visit = Visit(calling_title(request))
         self._dialogue = dialogue = Dialogue(
             agreement,
+            visit=self._visit,
             keeping=self._desk.keeping,
             pseudonyms=self._desk.pseudonyms,
             send=channel.send,
+            counts=self._desk.counts,
         )
+        self._desk.counts.association("accepted")
         channel.send(agreement.accept(request))
         while True:
             try:
@@ -169,11 +190,11 @@ class Association:
             if self._is_stopping and dialogue.is_between_messages:
                 return abort()
 
-    @staticmethod
-    def _end(kind: int, dialogue: Dialogue) -> bytes:
+    def _end(self, kind: int, dialogue: Dialogue) -> bytes:
         """Answer an A-RELEASE-RQ; an A-ABORT needs none."""
         if kind == ABORT:
             return b""
         if not dialogue.is_between_messages:
             raise Violation(REASON_UNEXPECTED_PDU)
+        self._is_released = True
         return RELEASE_RESPONSE

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.assembly import Visit
+    from deid_node.node.receive.counts import ReceiveCounts
     from deid_node.node.receive.keeping import Keeping
     from deid_node.node.receive.negotiation import Agreement, Context
 
@@ -49,6 +51,7 @@ class _Message:
     context_id: int
     status: int = SUCCESS
     instance: IncomingInstance | None = None
+    n_bytes: int = 0
 
 
 class Dialogue:
@@ -58,24 +61,32 @@ class Dialogue:
     ----------
     agreement
         What was negotiated.
+    visit
+        The association, for what is noted of its instances.
     keeping, pseudonyms
         Where instances go, and under which names.
     send
         Sends whole PDUs.
+    counts
+        Where answers are counted.
     """
 
     def __init__(
         self,
         agreement: Agreement,
         *,
+        visit: Visit,
         keeping: Keeping,
         pseudonyms: Pseudonyms,
         send: Callable[[bytes], None],
+        counts: ReceiveCounts,
     ) -> None:
         self._agreement = agreement
+        self._visit = visit
         self._keeping = keeping
         self._pseudonyms = pseudonyms
         self._send = send
+        self._counts = counts
         self._command = bytearray()
         self._command_context = 0
         self._message: _Message | None = None
@@ -144,6 +155,7 @@ class Dialogue:
             raise Violation
         if message.instance is not None:
             message.instance.take(fragment)
+        message.n_bytes += len(fragment)
         if is_last:
             self._answer(message)
 
@@ -158,6 +170,7 @@ class Dialogue:
                 message.instance = IncomingInstance(
                     command.sop_instance_uid,
                     context,
+                    visit=self._visit,
                     keeping=self._keeping,
                     pseudonyms=self._pseudonyms,
                 )
@@ -170,6 +183,8 @@ class Dialogue:
     def _answer(self, message: _Message) -> None:
         status = message.status if message.instance is None else message.instance.finish()
         self._message = None
+        if message.command.field == C_STORE_RQ:
+            self._counts.answered(status, n_bytes=message.n_bytes)
         if message.command.field != C_CANCEL_RQ:
             response = write_response(message.command, status)
             self._send(command_pdus(message.context_id, response, self._agreement.longest))

@@ -6,7 +6,8 @@ Nothing else is decoded: only as much structure is followed as leads to the two 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pydicom.uid import ExplicitVRBigEndian
@@ -16,7 +17,7 @@ from deid_node.errors import UndecodableInstance
 from deid_node.node.receive.command import is_uid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LONGEST_OPENING: Final = 2**20
 """The UIDs must come within this, in bytes: so much of an instance is held in memory."""
@@ -24,6 +25,7 @@ DEEPEST: Final = 32
 """Sequences within sequences that are followed."""
 
 _SOP_INSTANCE_UID: Final = 0x00080018
+_STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
@@ -37,10 +39,22 @@ _SHORT_VRS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The UIDs by which an instance is kept."""
+    """The UIDs by which an instance is kept.
+
+    Parameters
+    ----------
+    sop_instance_uid, series_instance_uid
+        As they came, without padding.
+    study_instance_uid
+        Empty if it is missing or none; nothing is kept by it.
+    stop
+        First byte behind what was read.
+    """
 
     sop_instance_uid: str
     series_instance_uid: str
+    study_instance_uid: str = field(default="", compare=False)
+    stop: int = field(default=0, compare=False)
 
 
 class _Incomplete(Exception):
@@ -79,6 +93,15 @@ def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity |
         return None
 
 
+def following(
+    opening: bytes | bytearray, transfer_syntax_uid: str, *, at: int
+) -> Iterator[tuple[int, bytes]]:
+    """Give tag and value of the elements from byte `at` on, as far as they are at hand."""
+    reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
+    with suppress(_Incomplete, UndecodableInstance):
+        yield from reader.elements(at, explicit=b"AA" <= opening[4:6] <= b"ZZ")
+
+
 class _Reader:
     """Steps from element to element; `_Incomplete` where the bytes end."""
 
@@ -95,6 +118,7 @@ class _Reader:
     def identity(self, *, explicit: bool) -> Identity:
         """Step over the elements up to the second of the two UIDs."""
         found: dict[int, str] = {}
+        study = ""
         at = 0
         while len(found) < 2:  # noqa: PLR2004 - both UIDs
             tag, at, stop = self._element(at, explicit=explicit, depth=0)
@@ -102,13 +126,26 @@ class _Reader:
                 if stop > self._stop:
                     raise _Incomplete
                 found[tag] = _uid(bytes(self._source[at:stop]))
+            elif tag == _STUDY_INSTANCE_UID and stop <= self._stop:
+                study = _text(bytes(self._source[at:stop]))
             elif tag >= PIXEL_DATA:
                 raise UndecodableInstance("the dataset has no usable UID before its pixels")
             at = stop
         return Identity(
             sop_instance_uid=found[_SOP_INSTANCE_UID],
             series_instance_uid=found[_SERIES_INSTANCE_UID],
+            study_instance_uid=study if is_uid(study) else "",
+            stop=at,
         )
+
+    def elements(self, at: int, *, explicit: bool) -> Iterator[tuple[int, bytes]]:
+        """Step over the elements from byte `at` on; `_Incomplete` where the bytes end."""
+        while True:
+            tag, begin, stop = self._element(at, explicit=explicit, depth=0)
+            if stop > self._stop or tag >= PIXEL_DATA:
+                raise _Incomplete
+            yield tag, bytes(self._source[begin:stop])
+            at = stop
 
     def _element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
         """Give an element's tag, and where its value begins and ends."""
@@ -176,7 +213,11 @@ def _within_reach(stop: int) -> int:
 
 def _uid(value: bytes) -> str:
     """Take the bytes of a UID as they are, so that no library judges or reports them."""
-    text = value.decode("ascii", "replace").rstrip("\0 ")
+    text = _text(value)
     if not is_uid(text):
         raise UndecodableInstance("a UID of the dataset is none")
     return text
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").rstrip("\0 ")

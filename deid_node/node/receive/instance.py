@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Final
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID
 from deid_node.errors import DeidNodeError, UndecodableInstance
 from deid_node.log import event
+from deid_node.node.assembly import Origin
 from deid_node.node.receive.identity import LONGEST_OPENING, identify
+from deid_node.node.receive.place import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.node.assembly import Visit
     from deid_node.node.receive.keeping import Keeping
     from deid_node.node.receive.negotiation import Context
     from deid_node.node.spool import Draft
@@ -41,15 +44,25 @@ class IncomingInstance:
         Affected SOP Instance UID of the request.
     context
         Presentation context on which it comes.
+    visit
+        The association on which it comes.
     keeping, pseudonyms
         Of the node.
     """
 
     def __init__(
-        self, announced: str, context: Context, *, keeping: Keeping, pseudonyms: Pseudonyms
+        self,
+        announced: str,
+        context: Context,
+        *,
+        visit: Visit,
+        keeping: Keeping,
+        pseudonyms: Pseudonyms,
     ) -> None:
         self._announced = announced
         self._context = context
+        self._visit = visit
+        self._origin: Origin | None = None
         self._keeping = keeping
         self._pseudonyms = pseudonyms
         self._opening = bytearray()
@@ -113,7 +126,7 @@ class IncomingInstance:
         if self._draft is None:
             raise UndecodableInstance("the dataset breaks off")
         self._write()
-        self._keeping.keep(self._draft)
+        self._keeping.keep(self._draft, self._origin)
 
     def _write(self) -> None:
         if self._draft is not None:
@@ -137,6 +150,12 @@ class IncomingInstance:
         self._draft = self._keeping.draft(
             self._pseudonyms.series_key(identity.series_instance_uid),
             self._pseudonyms.instance_key(identity.sop_instance_uid),
+        )
+        self._origin = Origin(
+            visit=self._visit,
+            study_instance_uid=identity.study_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            place=place_of(self._opening, self._context.transfer_syntax_uid, identity),
         )
         self._pieces = [file_meta(self._context, self._announced), self._opening]
         self._opening = bytearray()

@@ -15,14 +15,16 @@ from deid_node.node.states import State
 
 if TYPE_CHECKING:
     from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-    from deid_node.node.assembly import Assembly
+    from deid_node.node.assembly import Assembly, Origin, Visit
     from deid_node.node.ledger import Ledger
     from deid_node.node.spool import Draft, Spool
+    from deid_node.node.states import Arrival
 
 
 @dataclass(slots=True)
 class _Entry:
     draft: Draft
+    origin: Origin | None
     is_done: bool = False
     error: BaseException | None = None
 
@@ -50,8 +52,19 @@ class Keeping:
         """
         return self._spool.draft(series, instance)
 
-    def keep(self, draft: Draft) -> None:
+    def ended(self, visit: Visit, *, released: bool) -> None:
+        """Note that an association is over."""
+        self._assembly.ended(visit, released=released)
+
+    def keep(self, draft: Draft, origin: Origin | None = None) -> None:
         """Return when the instance would survive a power failure, and the ledger knows it.
+
+        Parameters
+        ----------
+        draft
+            Its file, whole.
+        origin
+            Where it comes from, as far as that is known.
 
         Raises
         ------
@@ -61,7 +74,7 @@ class Keeping:
             If disk or database fail. The file may stay, and is taken up at the next start.
         """
         draft.sync()
-        entry = _Entry(draft)
+        entry = _Entry(draft, origin)
         with self._adding:
             self._waiting.append(entry)
         with self._committing:
@@ -74,7 +87,7 @@ class Keeping:
 
     def _commit(self, together: list[_Entry]) -> None:
         try:
-            self._settle([entry.draft for entry in together])
+            self._settle(together)
         except BaseException as error:  # noqa: BLE001 - everyone who waits must be told
             for entry in together:
                 entry.error = error
@@ -82,16 +95,28 @@ class Keeping:
             for entry in together:
                 entry.is_done = True
 
-    def _settle(self, drafts: list[Draft]) -> None:
-        settled = self._spool.settle(drafts)
+    def _settle(self, entries: list[_Entry]) -> None:
+        settled = self._spool.settle([entry.draft for entry in entries])
         try:
             arrivals = self._ledger.arrived_together([kept for kept, _ in settled])
         except SpoolFull:
             # Rolled back for certain, and files that nobody knows of would fill the disk further.
             self._spool.discard(kept for kept, is_new in settled if is_new)
             raise
-        for (kept, _), arrival in zip(settled, arrivals, strict=True):
-            if arrival.state is State.RECEIVING:
-                self._assembly.arrived(kept.series)
+        for entry, (kept, is_new), arrival in zip(entries, settled, arrivals, strict=True):
+            if arrival.state is State.RECEIVING or self._is_wanted_again(arrival, is_new=is_new):
+                self._assembly.arrived(kept.series, entry.origin)
             elif arrival.state is State.PURGED:
                 self._spool.discard([kept])
+
+    def _is_wanted_again(self, arrival: Arrival, *, is_new: bool) -> bool:
+        """Tell whether a known instance, deleted before, may be needed for a later generation.
+
+        When a purged series is sent again, its files wait until it falls silent: what comes
+        late may be the last of them.
+        """
+        if not arrival.is_known or not is_new:
+            return False
+        if arrival.state is State.HELD:
+            return self._ledger.came_back(arrival.generation)
+        return arrival.state is State.PURGED and self._ledger.replaces_late

@@ -73,6 +73,16 @@ class Listener:
         self._thread = threading.Thread(target=self._accept, name="accept", daemon=True)
         self._thread.start()
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return self._thread.is_alive()
+
+    @property
+    def n_associations(self) -> int:
+        """How many associations are open."""
+        return len(self._associated)
+
     def stop(self) -> None:
         """Close the port; let each peer end its message, and then cut what is left."""
         self._wake.close()

@@ -184,7 +184,7 @@ class Negotiator:
             raise Rejected(REJECTED_PERMANENTLY, BY_ACSE, PROTOCOL_VERSION_NOT_SUPPORTED)
         if _title(request[_CALLED]) != self._ae_title:
             raise Rejected(REJECTED_PERMANENTLY, BY_USER, CALLED_AE_TITLE_NOT_RECOGNIZED)
-        if _title(request[_CALLING]) not in self._callers:
+        if calling_title(request) not in self._callers:
             raise Rejected(REJECTED_PERMANENTLY, BY_USER, CALLING_AE_TITLE_NOT_RECOGNIZED)
         items = request[_FIXED.stop :]
         # By its digest: a request may hold a password.
@@ -195,6 +195,11 @@ class Negotiator:
                 self._known.clear()
             agreement = self._known[digest] = _negotiate(items)
         return agreement
+
+
+def calling_title(request: bytes) -> str:
+    """Read the calling AE title of an A-ASSOCIATE-RQ."""
+    return _title(request[_CALLING])
 
 
 def _negotiate(items: bytes) -> Agreement:

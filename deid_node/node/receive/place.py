@@ -1,0 +1,71 @@
+"""Find out where a slice lies, from the elements that follow its UIDs.
+
+Only what lies in the bytes that are at hand anyway is read, and nothing is waited for: it is a
+hint at when a series is whole, and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from deid_node.node.assembly import Place
+from deid_node.node.receive.identity import following
+
+if TYPE_CHECKING:
+    from deid_node.node.receive.identity import Identity
+
+_POSITION: Final = 0x00200032
+_ORIENTATION: Final = 0x00200037
+_IMAGES_IN_ACQUISITION: Final = 0x00201002
+_DIGITS: Final = 3
+"""Decimals of a position in mm, and of a direction cosine, that tell two slices apart."""
+_LONGEST: Final = 128
+"""Bytes of six decimal strings of 16 characters, and more."""
+
+
+def place_of(
+    opening: bytes | bytearray, transfer_syntax_uid: str, identity: Identity
+) -> Place | None:
+    """Read Image Position, Image Orientation and Images in Acquisition.
+
+    Parameters
+    ----------
+    opening
+        First bytes of the dataset.
+    transfer_syntax_uid
+        As it was negotiated.
+    identity
+        What was found in the same bytes.
+
+    Returns
+    -------
+    Place or None
+        None if position or orientation are not there or of no use.
+    """
+    found = {}
+    for tag, value in following(opening, transfer_syntax_uid, at=identity.stop):
+        if tag > _IMAGES_IN_ACQUISITION:
+            break
+        if tag in {_POSITION, _ORIENTATION, _IMAGES_IN_ACQUISITION} and len(value) <= _LONGEST:
+            found[tag] = value
+    position, orientation = _numbers(found, _POSITION, 3), _numbers(found, _ORIENTATION, 6)
+    if position is None or orientation is None:
+        return None
+    (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
+    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
+    announced = _numbers(found, _IMAGES_IN_ACQUISITION, 1)
+    return Place(
+        position_mm=round(sum(map(float.__mul__, position, normal)), _DIGITS),
+        orientation=tuple(round(each, _DIGITS) + 0.0 for each in orientation),
+        n_announced=None if announced is None else int(announced[0]),
+    )
+
+
+def _numbers(found: dict[int, bytes], tag: int, n: int) -> tuple[float, ...] | None:
+    """Read so many decimal or integer strings."""
+    try:
+        numbers = tuple(float(part) for part in found.get(tag, b"").rstrip(b"\0 ").split(b"\\"))
+    except ValueError:
+        return None
+    return numbers if len(numbers) == n and all(map(math.isfinite, numbers)) else None

@@ -1,0 +1,72 @@
+"""One spool, one process: a lock that ends with its holder, however that ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from deid_node.errors import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOCK: Final = "lock"
+"""Name of the file in the spool folder."""
+
+
+def exclusive(folder: Path) -> int:
+    """Lock the spool folder for this process.
+
+    Returns
+    -------
+    int
+        A descriptor; closing it gives the folder free.
+
+    Raises
+    ------
+    SpoolError
+        If another process has it.
+    """
+    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise SpoolError(f"another node uses the spool folder {folder}") from None
+    return fd
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the spool folder for a while.
+
+    Raises
+    ------
+    SpoolError
+        If another process has it, or there is no such folder.
+    """
+    if not folder.is_dir():
+        raise SpoolError(f"there is no spool folder {folder}")
+    fd = exclusive(folder)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_in_use(folder: Path) -> bool:
+    """Tell whether a process has the spool folder; nothing is made or changed."""
+    try:
+        fd = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

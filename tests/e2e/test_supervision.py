@@ -1,0 +1,181 @@
+"""The node as a service: what systemd hears of it, and that its memory stays its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from deid_node.config.load import load_settings
+from deid_node.config.schema import Monitor
+from deid_node.node import service as service_module
+from deid_node.node.monitor.server import MonitorServer
+from deid_node.node.monitor.watch import Watch
+from deid_node.node.own_process import LONGEST_BEAT_SECONDS, beat_seconds, notify
+from deid_node.node.service import Service
+from tests.e2e.test_restart import serving
+from tests.fakes.node import eventually, recipe_for, settings_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT: Final = Path(__file__).parents[2]
+UNIT: Final = PROJECT / "deploy" / "deid-node.service"
+
+
+class Systemd:
+    """Hears what a service tells."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(60)
+        self.address = str(path)
+
+    def hears(self) -> str:
+        return self._socket.recv(100).decode()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    systemd = Systemd(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", systemd.address)
+    yield systemd
+    systemd.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_systemd_hears_of_start_life_and_stop_and_no_core_is_dumped(
+    tmp_path: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    port = free_port()
+    with serving(settings_file(tmp_path, port=port), port) as node:
+        heard = [systemd.hears() for _ in range(3)]
+        limits = Path(f"/proc/{node.pid}/limits").read_text()
+        node.send_signal(signal.SIGTERM)
+        node.wait(timeout=60)
+    while heard[-1] == "WATCHDOG=1":
+        heard.append(systemd.hears())
+
+    assert heard[:3] == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]
+    assert heard[-1] == "STOPPING=1"
+    assert limits.split("Max core file size")[1].split()[:2] == ["0", "0"]
+
+
+def test_node_that_does_not_live_does_not_beat(
+    tmp_path: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(settings_file(tmp_path, port=free_port()), {})
+    service = Service(settings, recipe_for(settings))
+    looked: list[bool] = []
+    is_live = service._watch.is_live
+
+    def look() -> bool:
+        looked.append(is_live())
+        return looked[-1]
+
+    monkeypatch.setattr(service._watch, "is_live", look)
+    monkeypatch.setattr(service_module, "beat_seconds", lambda: 0.01)
+    dead = threading.Thread(target=lambda: None)
+    service._watch.works_in((dead,))
+    beating = threading.Thread(target=service._beat_until_stopped)
+    beating.start()
+    eventually(lambda: len(looked) > 3)
+    notify("still nothing")
+    service._watch.works_in((threading.main_thread(),))
+    heard = [systemd.hears(), systemd.hears()]
+    service._stopping.set()
+    beating.join()
+
+    assert not any(looked[:3])
+    assert heard == ["still nothing", "WATCHDOG=1"]
+
+
+def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC"):
+        monkeypatch.delenv(name, raising=False)
+    notify("READY=1")
+    assert beat_seconds() == LONGEST_BEAT_SECONDS
+
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/at/all")
+    notify("READY=1")
+    monkeypatch.setenv("WATCHDOG_USEC", "20000000")
+    assert beat_seconds() == 10
+    monkeypatch.setenv("WATCHDOG_USEC", "no number")
+    assert beat_seconds() == LONGEST_BEAT_SECONDS
+
+
+def test_memory_cannot_be_read_by_other_processes_of_the_account() -> None:
+    code = (
+        "import ctypes, resource\n"
+        "from deid_node.node.own_process import keep_memory_private\n"
+        "keep_memory_private()\n"
+        "print(ctypes.CDLL(None).prctl(3), resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "0 (0, 0)"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_unit_is_valid_and_well_confined(tmp_path: Path) -> None:
+    text = UNIT.read_text().replace("/opt/deid-node/bin/deid-node", "/bin/true")
+    (tmp_path / "deid-node.service").write_text(text.replace("User=deid-node", "User=daemon"))
+
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / "deid-node.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", UNIT],
+        capture_output=True,
+        check=False,
+    )
+
+    assert [line for line in verified.stderr.splitlines() if "deid-node" in line] == []
+    assert verified.returncode == 0
+    assert rated.returncode == 0, "its exposure is above 2.0"
+
+
+def test_container_is_healthy_only_while_the_node_lives(tmp_path: Path) -> None:
+    text = (PROJECT / "docker" / "Dockerfile").read_text()
+    [(declared, command)] = re.findall(
+        r"MONITOR__PORT=(\d+).*?\n  CMD (\[.*?\])\n", text, re.DOTALL
+    )
+    port = free_port()
+    code = json.loads(command)[-1].replace(declared, str(port))
+    watch = Watch(tmp_path, reserve_bytes=0)
+
+    def rc() -> int:
+        return subprocess.run(
+            [sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False
+        ).returncode
+
+    with MonitorServer(Monitor(port=port), watch):
+        lives = rc()
+        watch.works_in((threading.Thread(target=lambda: None),))
+        dead = rc()
+    gone = rc()
+
+    assert (lives, dead, gone) == (0, 1, 1)
+    assert "USER deid-node" in text
