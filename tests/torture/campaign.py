@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PROJECT: Final = Path(__file__).parents[2]
 N_SENDERS: Final = 3
-MODEL_SECONDS: Final = 0.2
+MODEL_SECONDS: Final = 0.1
 """The fake model thinks so long, that kills fall into it."""
 ANSWER_SECONDS: Final = 0.02
 MOST_ON_THEIR_WAY: Final = 9
@@ -46,7 +46,7 @@ START_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 600.0
 IN_STARTING: Final = 0.15
 """Share of the kills that come before the node listens."""
-LONGEST_LIFE: Final = 6.0
+LONGEST_LIFE: Final = 12.0
 """A node that listens is killed after this at the latest, in seconds."""
 OPEN_STATES: Final = ("receiving", "received", "claimed", "ready")
 
