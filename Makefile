@@ -6,6 +6,7 @@ TRAIN  := .venv-train
 TOY    := build/face-model-smoke
 PEERS  := dcmtk dicom3tools orthanc orthanc-dicomweb dcm2niix libgdcm-tools strace
 SLOW   ?= not slow
+KILLS  ?= 200
 
 # What bench-face-peers measures on, where it is at hand; heads drawn by code need nothing.
 HEADS     ?=
@@ -17,7 +18,7 @@ FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
-  bench-engine bench-receive bench-send face-model-smoke clean
+  bench-engine bench-receive bench-send torture face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -76,6 +77,10 @@ $(FACE_DONE): pyproject.toml
 
 bench-receive: setup peers   ## receiving beside Orthanc, dcmtk and pynetdicom: rate, CPU, memory
 	PYTHONPATH=. $(BIN)/python bench/receive.py
+
+torture: setup   ## kill the node 200 times while series stream through it; count what is lost or leaks
+	PYTHONPATH=.:tools $(BIN)/python -m tests.torture.campaign --kills $(KILLS)
+	PYTHONPATH=.:tools $(BIN)/python -m tests.torture.restart
 
 bench-face-peers: $(FACE_DONE)   ## the face model beside its peers (HEADS= LANDMARKS= BRAINS= LABELS=)
 	data=$$(echo $(FACE)/lib/python3*/site-packages/pydeface/data) && \

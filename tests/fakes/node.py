@@ -122,6 +122,12 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def free_port() -> int:
+    """Name a port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 if __name__ == "__main__":
     chosen = load_settings(Path(sys.argv[1]))
     pause = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
