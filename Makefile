@@ -18,7 +18,7 @@ FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
-  bench-engine bench-receive bench-send torture face-model-smoke clean
+  bench-engine bench-receive bench-send bench-soak torture face-model-smoke clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
@@ -77,6 +77,9 @@ $(FACE_DONE): pyproject.toml
 
 bench-receive: setup peers   ## receiving beside Orthanc, dcmtk and pynetdicom: rate, CPU, memory
 	PYTHONPATH=. $(BIN)/python bench/receive.py
+
+bench-soak: setup    ## 100,000 instances into a whole node: memory, files, threads; its rate while it works
+	PYTHONPATH=.:tools $(BIN)/python bench/soak.py
 
 torture: setup   ## kill the node 200 times while series stream through it; count what is lost or leaks
 	PYTHONPATH=.:tools $(BIN)/python -m tests.torture.campaign --kills $(KILLS)
