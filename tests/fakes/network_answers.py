@@ -18,6 +18,9 @@ CASES = (
     *("half the spacing", "turned", "smaller than a window"),
 )
 
+LAST_BITS = 5e-6
+"""Share of the greatest answer by which those of two processors may differ [up to 9e-7]."""
+
 
 def planned_of(case: dict[str, NDArray[Any]], *, generation: int) -> Planned:
     """Give what the model of a case was trained on."""
@@ -39,3 +42,12 @@ def ramp_network(patch: tuple[int, ...]) -> Callable[[NDArray[np.float32]], NDAr
     count = int(np.prod(patch))
     rising = np.arange(count, dtype=np.float32).reshape(patch) / np.float32(count)
     return lambda values: np.stack([values * rising, values * 0 + rising * np.float32(0.5)])
+
+
+def assert_same_network(found: NDArray[np.float32], stored: NDArray[np.float32]) -> None:
+    """See that two answers are of one network: equal, but for what another processor rounds.
+
+    Answers were stored on one machine; libraries choose other kernels on another, and sums in
+    another order end in other last bits.
+    """
+    np.testing.assert_allclose(found, stored, rtol=0, atol=LAST_BITS * float(np.abs(stored).max()))
