@@ -21,14 +21,14 @@ import numpy as np  # noqa: E402
 
 from deid_node.dicom.part10 import encode  # noqa: E402
 from deid_node.headers.pseudonyms import Pseudonyms, SeriesKey  # noqa: E402
-from deid_node.node.delivery import Delivery  # noqa: E402
-from deid_node.node.delivery_rows import DeliveryRows  # noqa: E402
 from deid_node.node.ledger import Ledger  # noqa: E402
 from deid_node.node.outbox import Outbox  # noqa: E402
-from deid_node.node.records import SeriesRecords  # noqa: E402
+from deid_node.node.records.series_records import SeriesRecords  # noqa: E402
+from deid_node.node.send.delivery import Delivery  # noqa: E402
+from deid_node.node.send.delivery_rows import DeliveryRows  # noqa: E402
+from deid_node.node.send.storage_scu import unobserved  # noqa: E402
 from deid_node.node.spool import Spool  # noqa: E402
 from deid_node.node.states import Generation, State  # noqa: E402
-from deid_node.node.storage_scu import unobserved  # noqa: E402
 from deid_node.node.worker import Worker  # noqa: E402
 from deid_node.pipeline.deidentify import DeidentifiedSeries  # noqa: E402
 from tests.fakes.series import mr_series  # noqa: E402

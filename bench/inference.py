@@ -140,7 +140,7 @@ def apart(arguments: argparse.Namespace, row: str) -> dict[str, float]:
 
 def peer(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Export the weights and run nnunetv2's own predictor on them."""
-    from deid_node.node.model_export import export_nnunetv2
+    from deid_node.node.models.export import export_nnunetv2
 
     exported = folder / "exported"
     if not exported.exists():

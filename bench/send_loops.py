@@ -55,7 +55,7 @@ def stock_pynetdicom(port: int, ae_title: str, paths: Sequence[Path]) -> Callabl
 def ours(port: int, ae_title: str, paths: Sequence[Path]) -> Callable[[], int]:
     """Send by the SCU alone, as `deid-node send` does."""
     from deid_node.node.outgoing import from_file
-    from deid_node.node.storage_scu import StorageSCU
+    from deid_node.node.send.storage_scu import StorageSCU
 
     def send() -> int:
         answers: list[int] = []
@@ -71,12 +71,12 @@ def node(port: int, ae_title: str, paths: Sequence[Path]) -> Callable[[], int]:
     """Go the node's whole way out: outbox, a row in the ledger for each answer, settling."""
     from deid_node.dicom.part10 import EncodedInstance
     from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-    from deid_node.node.delivery import Delivery
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
+    from deid_node.node.send.delivery import Delivery
+    from deid_node.node.send.storage_scu import StorageSCU
     from deid_node.node.spool import Kept
     from deid_node.node.states import Generation
-    from deid_node.node.storage_scu import StorageSCU
 
     folder = Path(tempfile.mkdtemp(dir=paths[0].parents[1]))
     ledger, outbox = Ledger(folder / "ledger.sqlite"), Outbox(folder / "outbox")

@@ -65,8 +65,8 @@ def measure(folder: Path, scratch: Path, threads: int) -> tuple[Stopwatch, int]:
     from deid_node.face.weights import default_weights
     from deid_node.headers.pseudonyms import Pseudonyms
     from deid_node.node.evidence import Pictures
-    from deid_node.node.folder import FolderDestination
     from deid_node.node.outgoing import from_encoded
+    from deid_node.node.send.folder import FolderDestination
     from deid_node.pipeline.deidentify import deidentify
     from deid_node.pipeline.recipe import Recipe
 

@@ -76,7 +76,7 @@ def echo(
 
     Example: deid-node echo research-archive
     """
-    from deid_node.node.destination import find_destination
+    from deid_node.node.send.destination import find_destination
 
     destination = find_destination(name, settings_from(config))
     destination.echo()

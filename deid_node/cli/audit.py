@@ -34,7 +34,7 @@ def verify(
     from deid_node.config.load import read_key
     from deid_node.errors import InstanceRefused
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.audit_chain import verify as verdict_on
+    from deid_node.node.records.audit_chain import verify as verdict_on
 
     pseudonyms = Pseudonyms(read_key(key or settings_from(config).pseudonym_key))
     verdict = verdict_on(file, pseudonyms)

@@ -19,7 +19,7 @@ def check(config: ConfigOption = None) -> None:
     Example: deid-node config check --config deid-node.toml
     """
     from deid_node.config.load import recipe_from
-    from deid_node.node.inference import inference_apart
+    from deid_node.node.models.inference import inference_apart
     from deid_node.node.patients import with_patients_named
 
     settings = settings_from(config)

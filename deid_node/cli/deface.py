@@ -30,8 +30,8 @@ def deface(
     """
     from deid_node.cli.offline import Offline
     from deid_node.cli.summary import finish
-    from deid_node.node.folder import FolderDestination
     from deid_node.node.nifti import write_nifti
+    from deid_node.node.send.folder import FolderDestination
 
     destination = FolderDestination(name=str(out), folder=out)
     also = partial(write_nifti, folder=out) if nifti else None

@@ -25,7 +25,7 @@ def keygen(
 
     Example: deid-node mapping keygen --out broker.key
     """
-    from deid_node.node.broker_key import create_broker_key, public_path
+    from deid_node.node.records.broker_key import create_broker_key, public_path
 
     create_broker_key(out)
     if json:
@@ -51,7 +51,7 @@ def export(
 
     Example: deid-node mapping export --crosswalk site.xwalk --key broker.key --out private
     """
-    from deid_node.node.crosswalk_export import open_crosswalk, write_tables
+    from deid_node.node.records.crosswalk_export import open_crosswalk, write_tables
 
     opened = open_crosswalk(crosswalk, key)
     paths = write_tables(opened, out, midi=midi, force=force)

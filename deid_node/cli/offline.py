@@ -23,11 +23,11 @@ from deid_node.errors import (
     OutputUnwritable,
 )
 from deid_node.node.evidence import Pictures
-from deid_node.node.inference import inference_apart
 from deid_node.node.input_folder import files_below
+from deid_node.node.models.inference import inference_apart
 from deid_node.node.outgoing import from_encoded
 from deid_node.node.patients import with_patients_named
-from deid_node.node.records import records_of
+from deid_node.node.records.series_records import records_of
 from deid_node.pipeline.deidentify import STAGES, deidentify
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from deid_node.config.schema import Settings
     from deid_node.errors import InstanceRefused
-    from deid_node.node.destination import Destination
-    from deid_node.node.records import SeriesRecords
+    from deid_node.node.records.series_records import SeriesRecords
+    from deid_node.node.send.destination import Destination
     from deid_node.pipeline.deidentify import DeidentifiedSeries
 
 DELIVERED: Final = "delivered"

@@ -23,7 +23,7 @@ def retry(
 
     Example: deid-node retry k7q2m4x9tz3a --to research-archive
     """
-    from deid_node.node.dead_letters import retry as owe_again
+    from deid_node.node.send.dead_letters import retry as owe_again
 
     key, n_destinations = owe_again(settings_from(config), series, destination=to)
     if json:

@@ -25,7 +25,7 @@ def send(
     """
     from deid_node.cli.offline import Offline
     from deid_node.cli.summary import finish
-    from deid_node.node.destination import find_destination
+    from deid_node.node.send.destination import find_destination
 
     settings = settings_from(config)
     destination = find_destination(to, settings)

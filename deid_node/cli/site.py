@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deid_node.config.schema import Settings
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.records import Records
+    from deid_node.node.records.series_records import Records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Site:
         SettingsInvalid
             If a crosswalk has no recipient.
         """
-        from deid_node.node.records import Records
+        from deid_node.node.records.series_records import Records
 
         return Records(
             profile=self.profile,

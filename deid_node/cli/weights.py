@@ -12,7 +12,7 @@ from deid_node.cli.output import complain, progress, say, say_json, say_table
 from deid_node.errors import ModelUnknown
 
 if TYPE_CHECKING:
-    from deid_node.node.model_store import Licence
+    from deid_node.node.models.store import Licence
 
 app = typer.Typer(help="Face models.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def list_models(folder: FolderOption = None, *, json: JsonOption = False) -> Non
     Example: deid-node weights list
     """
     from deid_node.face.weights import card_of
-    from deid_node.node.model_store import DEFAULT, imported_models
+    from deid_node.node.models.store import DEFAULT, imported_models
 
     cards = [card_of(_place(name, folder)) for name in (DEFAULT, *imported_models(_models(folder)))]
     if json:
@@ -141,7 +141,7 @@ def import_(
     Example: deid-node weights import paper-model.zip --name paper --accept-licence
     """
     from deid_node.face.array_order import is_orientation
-    from deid_node.node.model_store import Told, find_licence, import_model, is_name
+    from deid_node.node.models.store import Told, find_licence, import_model, is_name
 
     if not is_name(name):
         raise typer.BadParameter(
@@ -177,7 +177,7 @@ def remove(name: NameArgument, folder: FolderOption = None, *, json: JsonOption 
 
     Example: deid-node weights remove paper
     """
-    from deid_node.node.model_store import remove_model
+    from deid_node.node.models.store import remove_model
 
     remove_model(name, _models(folder))
     if json:
@@ -206,7 +206,7 @@ def bench(
     from dataclasses import asdict
 
     from deid_node.face.nnunet.effort import EFFORTS
-    from deid_node.node.model_bench import measure
+    from deid_node.node.models.bench import measure
 
     if accuracy not in EFFORTS:
         raise typer.BadParameter("exact, balanced or fast", param_hint="--accuracy")
@@ -236,7 +236,7 @@ def export(
     Example: deid-node weights export paper --nnunetv2 ./paper-v2
     """
     from deid_node.face.weights import card_of
-    from deid_node.node.model_export import export_nnunetv2
+    from deid_node.node.models.export import export_nnunetv2
 
     place = _place(name, folder)
     folds = export_nnunetv2(place, nnunetv2)
@@ -277,7 +277,7 @@ def _models(folder: Path | None) -> Path:
 def _place(name: str, folder: Path | None) -> Path:
     """Find a model's folder by its name."""
     from deid_node.face.weights import default_weights
-    from deid_node.node.model_store import DEFAULT, is_name
+    from deid_node.node.models.store import DEFAULT, is_name
 
     if name == DEFAULT:
         return default_weights()

@@ -11,14 +11,14 @@ from deid_node.config.profile_file import load_profile
 from deid_node.errors import NoSuchSeries, SpoolError
 from deid_node.headers.pseudonyms import Pseudonyms, SeriesKey
 from deid_node.node.ledger import Ledger
-from deid_node.node.records import Records
+from deid_node.node.records.series_records import Records
 from deid_node.node.status import LEDGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deid_node.config.schema import Settings
-    from deid_node.node.audit import AuditLog
+    from deid_node.node.records.audit import AuditLog
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from deid_node.config.destinations import DicomDestination
 from deid_node.log import event
-from deid_node.node import pdu
-from deid_node.node.association import Association
-from deid_node.node.commitment import decoded, encoded
-from deid_node.node.tls import client_context
+from deid_node.node.send import pdu
+from deid_node.node.send.association import Association
+from deid_node.node.send.commitment import decoded, encoded
+from deid_node.node.send.tls import client_context
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from deid_node.config.schema import Source
     from deid_node.node.assembly import Assembly, Origin
-    from deid_node.node.negotiation import Pair
+    from deid_node.node.send.negotiation import Pair
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from deid_node import errors
 from deid_node.errors import NotAcceptable, RefusedByPerson, Release, WrongState
 from deid_node.node.arrivals import adopt_earlier
-from deid_node.node.audit_entry import Entry
 from deid_node.node.beside import audit_of, find_series, ledger_of
 from deid_node.node.delivery_schema import has_left
 from deid_node.node.evidence import NOTHING_REMOVED
 from deid_node.node.ledger_database import give_reason, key_of, latest, move
+from deid_node.node.records.audit_entry import Entry
 from deid_node.node.states import Generation, Reason, State
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from deid_node.config.schema import Settings
     from deid_node.headers.pseudonyms import SeriesKey
-    from deid_node.node.audit import AuditLog
+    from deid_node.node.records.audit import AuditLog
 
 RELEASED: Final = "released"
 ACCEPTED: Final = "accepted"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from deid_node.errors import WrongState
 from deid_node.node.at_rest.opening import open_sealing
-from deid_node.node.audit_entry import Entry
 from deid_node.node.beside import audit_of, find_series, ledger_of
 from deid_node.node.evidence import Pictures
 from deid_node.node.outbox import Outbox
 from deid_node.node.purge_rows import PURGEABLE, PurgeRows
+from deid_node.node.records.audit_entry import Entry
 from deid_node.node.retention import Retention
 from deid_node.node.spool import Spool
 

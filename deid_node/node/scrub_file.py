@@ -20,8 +20,8 @@ from deid_node.errors import (
     SettingsInvalid,
     UndecodableInstance,
 )
-from deid_node.node.audit_entry import held_entry, written_entry
 from deid_node.node.output_folder import write_draft
+from deid_node.node.records.audit_entry import held_entry, written_entry
 from deid_node.pipeline.header_only import HeaderScrubber
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.audit_entry import Entry
+    from deid_node.node.records.audit_entry import Entry
     from deid_node.pipeline.linkage import Kind, Linkage
 
 PREFIX_END: Final = 132

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.audit import AuditLog
-    from deid_node.node.audit_entry import Entry
-    from deid_node.node.crosswalk import Crosswalk
+    from deid_node.node.records.audit import AuditLog
+    from deid_node.node.records.audit_entry import Entry
+    from deid_node.node.records.crosswalk import Crosswalk
 
     Batch = list[tuple[int, Path]]
     Drafted = list[Draft | NotWritten]

@@ -18,8 +18,8 @@ from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.counting import Counting
 from deid_node.node.durable import make_private_folder
 from deid_node.node.evidence import Pictures
-from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
+from deid_node.node.models.inference import inference_apart
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import Watch
 from deid_node.node.open_series import assembly_of, close, recover
@@ -32,9 +32,9 @@ from deid_node.node.own_process import (
     on_stop_signals,
 )
 from deid_node.node.patients import with_patients_named
-from deid_node.node.records import records_of
+from deid_node.node.records.series_records import records_of
 from deid_node.node.retention import Retention
-from deid_node.node.sending import Sending
+from deid_node.node.send.sending import Sending
 from deid_node.node.spool import Spool
 from deid_node.node.spool_lock import exclusive
 from deid_node.node.staging import Staging, stage_seconds

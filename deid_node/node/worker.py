@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deid_node.dicom.series import Readable
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
-    from deid_node.node.records import SeriesRecords
+    from deid_node.node.records.series_records import SeriesRecords
     from deid_node.node.spool import Spool
     from deid_node.node.states import Claim, Generation
     from deid_node.pipeline.deidentify import DeidentifiedSeries

@@ -18,9 +18,9 @@ from pynetdicom import AE, build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from deid_node.config.schema import Commitment
-from deid_node.node import commitments as commitments_module
-from deid_node.node.commitment import Report, decoded, encoded, read_report
 from deid_node.node.purge_rows import PurgeRows
+from deid_node.node.send import commitments as commitments_module
+from deid_node.node.send.commitment import Report, decoded, encoded, read_report
 from deid_node.node.states import State
 from tests.fakes.hostile import ABORT, HostilePeer, Wire, p_data
 from tests.fakes.node import eventually, is_open

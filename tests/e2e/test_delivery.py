@@ -17,8 +17,8 @@ from pydicom import dcmread, dcmwrite, uid
 from deid_node.config.schema import DicomDestination
 from deid_node.dicom.part10 import EncodedInstance, encode
 from deid_node.errors import NoCommonSyntax, PeerBusy, PeerRefusedInstance, PeerUnreachable
-from deid_node.node.destination import make_destination
 from deid_node.node.outgoing import from_encoded
+from deid_node.node.send.destination import make_destination
 from tests.fakes.node import eventually, is_open
 from tests.fakes.peer import Receiver, receiving
 from tests.fakes.series import mr_series
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from deid_node.node.destination import Destination
+    from deid_node.node.send.destination import Destination
 
     DestinationAt = Callable[..., Destination]
 

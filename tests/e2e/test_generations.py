@@ -22,8 +22,8 @@ from deid_node.dicom.part10 import EncodedInstance
 from deid_node.dicom.series import read_series
 from deid_node.node.ledger import Ledger
 from deid_node.node.outgoing import from_encoded
+from deid_node.node.send.storage_scu import StorageSCU
 from deid_node.node.service import Service, status
-from deid_node.node.storage_scu import StorageSCU
 from deid_node.pipeline.deidentify import deidentify
 from tests.e2e.test_restart import serving
 from tests.fakes.node import eventually, recipe_for, settings_file

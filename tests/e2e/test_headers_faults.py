@@ -19,13 +19,13 @@ from deid_node.dicom.wire_reader import Part10Reader
 from deid_node.headers import codes, level_scrub, plan, quick, scrub, splice, tally, text
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.headers.second_look import SecondLook
-from deid_node.node import folder as folder_destination
 from deid_node.node import outbox
-from deid_node.node.folder import FolderDestination
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.outgoing import from_encoded
-from deid_node.node.records import SeriesRecords
+from deid_node.node.records.series_records import SeriesRecords
+from deid_node.node.send import folder as folder_destination
+from deid_node.node.send.folder import FolderDestination
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from deid_node.node.worker import Worker

@@ -14,9 +14,9 @@ import pytest
 from deid_node.config.schema import DicomDestination
 from deid_node.dicom.part10 import encode
 from deid_node.errors import NoCommonSyntax, PeerBusy, PeerRefusedInstance, PeerUnreachable
-from deid_node.node.connection import Connection
 from deid_node.node.outgoing import from_encoded, from_file
-from deid_node.node.storage_scu import StorageSCU
+from deid_node.node.send.connection import Connection
+from deid_node.node.send.storage_scu import StorageSCU
 from tests.fakes.hostile import ABORT, RELEASE_RQ, HostilePeer, Wire, p_data, store_response
 from tests.fakes.series import mr_series
 
@@ -316,7 +316,7 @@ def test_association_that_the_peer_ended_meanwhile_is_replaced_without_a_failure
 def test_association_that_dies_of_idleness_as_it_is_used_is_replaced_once(
     instances: list[Outgoing], monkeypatch: pytest.MonkeyPatch, answer: int
 ) -> None:
-    monkeypatch.setattr("deid_node.node.association_pool._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("deid_node.node.send.association_pool._FRESH_SECONDS", 0.0)
 
     def script(wire: Wire, number: int) -> None:
         wire.accept()
@@ -327,7 +327,7 @@ def test_association_that_dies_of_idleness_as_it_is_used_is_replaced_once(
     with against(script) as (peer, archive):
         archive.deliver(instances[:1])
         archive.deliver(instances[1:2])
-        monkeypatch.setattr("deid_node.node.association_pool._FRESH_SECONDS", 60.0)
+        monkeypatch.setattr("deid_node.node.send.association_pool._FRESH_SECONDS", 60.0)
         with pytest.raises(PeerUnreachable, match="aborted"):
             archive.deliver(instances[2:3])
 

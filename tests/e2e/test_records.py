@@ -14,9 +14,9 @@ from pydicom import dcmread
 
 from deid_node.config.load import load_settings, read_key
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.audit_chain import verify
-from deid_node.node.broker_key import create_broker_key
-from deid_node.node.crosswalk_export import open_crosswalk
+from deid_node.node.records.audit_chain import verify
+from deid_node.node.records.broker_key import create_broker_key
+from deid_node.node.records.crosswalk_export import open_crosswalk
 from deid_node.node.service import Service, status
 from tests.fakes.command import run
 from tests.fakes.node import eventually, recipe_for, settings_file

@@ -13,9 +13,9 @@ import pytest
 
 from deid_node.config.load import create_key, read_key
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.audit_chain import verify
-from deid_node.node.broker_key import create_broker_key
-from deid_node.node.crosswalk_export import open_crosswalk
+from deid_node.node.records.audit_chain import verify
+from deid_node.node.records.broker_key import create_broker_key
+from deid_node.node.records.crosswalk_export import open_crosswalk
 from tests.fakes.node import eventually
 from tests.planted import mr_instance, written
 

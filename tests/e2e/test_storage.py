@@ -22,9 +22,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from deid_node.config.schema import Node
 from deid_node.errors import SettingsInvalid
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.purge_rows import PurgeRows
+from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Spool
 from deid_node.node.states import State
 from deid_node.node.storage_scp import StorageSCP

@@ -21,8 +21,8 @@ import pytest
 from deid_node.config.schema import StowDestination
 from deid_node.errors import PeerBusy, PeerRefusedInstance, PeerUnreachable, SettingsInvalid
 from deid_node.node.outgoing import from_encoded, from_file
-from deid_node.node.stow import StowRS
-from deid_node.node.stow_answer import TABLE, Kind, kind_of
+from deid_node.node.send.stow import StowRS
+from deid_node.node.send.stow_answer import TABLE, Kind, kind_of
 from tests.fakes.certificates import Authority, Pair
 from tests.fakes.node import eventually, is_open
 from tests.fakes.sender import some_instances

@@ -17,7 +17,7 @@ from deid_node.config.schema import DicomDestination
 from deid_node.dicom.part10 import encode
 from deid_node.errors import PeerUnreachable, SettingsInvalid
 from deid_node.node.outgoing import from_encoded
-from deid_node.node.storage_scu import StorageSCU
+from deid_node.node.send.storage_scu import StorageSCU
 from tests.fakes.certificates import Authority, Pair
 from tests.fakes.hostile import Wire
 from tests.fakes.node import eventually, is_open

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deid_node.node.frames import read_message, write_message
+from deid_node.node.models.frames import read_message, write_message
 
 
 def main(folder: Path) -> None:

@@ -19,9 +19,9 @@ from deid_node.config.load import create_key, read_key
 from deid_node.config.profile_file import load_profile
 from deid_node.errors import AuditUnusable
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.audit import AuditLog
-from deid_node.node.audit_chain import head_of, verify
-from deid_node.node.audit_entry import Entry
+from deid_node.node.records.audit import AuditLog
+from deid_node.node.records.audit_chain import head_of, verify
+from deid_node.node.records.audit_entry import Entry
 from tests.fakes.command import run
 from tests.planted import mr_instance, planted, written
 

@@ -16,9 +16,9 @@ from deid_node.errors import (
     UnevenSlices,
 )
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.evidence import NOTHING_REMOVED, PICTURE
 from deid_node.node.ledger import Ledger
+from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, Reason, State
 from tests.fakes.command import run
@@ -277,7 +277,7 @@ def test_word_is_in_the_audit_log_before_the_series_moves(
 
     assert run("hold", "release", "abc1", *WORD, *site.config) == 0
     audit.chmod(0o400)
-    monkeypatch.setattr("deid_node.node.audit.AuditLog.append", broken)
+    monkeypatch.setattr("deid_node.node.records.audit.AuditLog.append", broken)
     assert run("hold", "release", "abc2", *WORD, *site.config) == 74
 
     [line] = [json.loads(each) for each in audit.read_text().splitlines()]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.evidence import PICTURE
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
+from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Spool
 from deid_node.node.states import Reason, State
 from tests.fakes.command import run

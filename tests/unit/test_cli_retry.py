@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deid_node.errors import PeerRefusedInstance
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.states import Generation, Reason, State
 from tests.fakes.command import run
 from tests.fakes.sender import Sender, some_instances

@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from deid_node.config.load import create_key, load_settings, read_key
 from deid_node.errors import CrosswalkUnusable, OutputUnwritable, SettingsInvalid
 from deid_node.headers.pseudonyms import Pseudonyms
-from deid_node.node.broker_key import create_broker_key, public_path
-from deid_node.node.crosswalk import Crosswalk
-from deid_node.node.crosswalk_export import open_crosswalk, write_tables
-from deid_node.node.crosswalk_file import HEAD_LENGTH, START
+from deid_node.node.records.broker_key import create_broker_key, public_path
+from deid_node.node.records.crosswalk import Crosswalk
+from deid_node.node.records.crosswalk_export import open_crosswalk, write_tables
+from deid_node.node.records.crosswalk_file import HEAD_LENGTH, START
 from deid_node.pipeline.linkage import ATTRIBUTES, Link, Linkage
 from tests.fakes.command import run
 from tests.planted import mr_instance, written

@@ -13,8 +13,8 @@ import pytest
 
 from deid_node.errors import PeerBusy, PeerUnreachable, SpoolError
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.delivery_rows import Begun, DeliveryRows
 from deid_node.node.ledger import Ledger
+from deid_node.node.send.delivery_rows import Begun, DeliveryRows
 from deid_node.node.spool import Kept
 from deid_node.node.states import DeliveryState, Generation, State
 from tests.fakes.clock import FakeClock
@@ -71,7 +71,7 @@ def test_answer_survives_a_kill_at_the_next_moment(tmp_path: Path) -> None:
     script = """
 import os, signal, sys
 from pathlib import Path
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.send.delivery_rows import DeliveryRows
 from tests.fakes.clock import FakeClock
 from tests.unit.test_delivery_rows import ONE, owing
 rows = DeliveryRows(owing(Path(sys.argv[1]), FakeClock()))

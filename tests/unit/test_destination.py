@@ -17,9 +17,9 @@ from deid_node.config.schema import DicomDestination
 from deid_node.config.schema import FolderDestination as FolderSettings
 from deid_node.dicom.part10 import encode
 from deid_node.errors import InstanceThereAlready, NotDicom, OutputUnwritable, SettingsInvalid
-from deid_node.node.destination import make_destination, parse_target
-from deid_node.node.folder import FolderDestination
 from deid_node.node.outgoing import Outgoing, from_encoded
+from deid_node.node.send.destination import make_destination, parse_target
+from deid_node.node.send.folder import FolderDestination
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:

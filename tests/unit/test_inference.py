@@ -17,9 +17,9 @@ import pytest
 from deid_node.errors import ModelStopped, WeightsUnusable
 from deid_node.face.nnunet.effort import BALANCED
 from deid_node.face.nnunet.imported import load_imported
-from deid_node.node import inference
-from deid_node.node.frames import read_message, write_message
-from deid_node.node.inference import GIB, InferenceProcess
+from deid_node.node.models import inference
+from deid_node.node.models.frames import read_message, write_message
+from deid_node.node.models.inference import GIB, InferenceProcess
 from tests.fakes import inference_process
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
@@ -215,7 +215,7 @@ def test_the_process_ends_when_its_node_is_killed_in_the_middle_of_a_series(
     code = f"""
 import sys, numpy as np
 from pathlib import Path
-from deid_node.node.inference import InferenceProcess
+from deid_node.node.models.inference import InferenceProcess
 process = InferenceProcess(Path({str(imported)!r}), accuracy="balanced", threads=1, seconds=600, memory_bytes=8 << 30)
 print(process._process.pid, flush=True)
 process.segment(np.random.default_rng(0).standard_normal((260, 260, 260)).astype("f4"), (1, 1, 1), None)

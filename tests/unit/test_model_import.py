@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from deid_node.node import model_store
 from deid_node.node.durable import write_file
+from deid_node.node.models import store as model_store
 from tests.fakes.command import run
 from tests.fakes.foreign_models import CHECKPOINT, MODELS, packed, unpacked
 from tests.fakes.network_answers import assert_same_network

@@ -11,8 +11,8 @@ from deid_node.config.load import create_key, load_settings, model_folder, recip
 from deid_node.errors import ModelUnknown, SettingsInvalid, WeightsUnusable
 from deid_node.face.openvino_model import OpenVinoModel
 from deid_node.face.paired import PairedModel
-from deid_node.node.folder import FolderDestination
-from deid_node.node.inference import InferenceProcess
+from deid_node.node.models.inference import InferenceProcess
+from deid_node.node.send.folder import FolderDestination
 from deid_node.node.service import Service
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS

@@ -18,12 +18,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from deid_node.config.schema import Monitor
 from deid_node.errors import SettingsInvalid, UnevenSlices
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
-from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.ledger import Ledger
 from deid_node.node.monitor import metrics, server
 from deid_node.node.monitor.ledger_metrics import LedgerMetrics
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import LONGEST_SILENCE_SECONDS, PARTS, Watch
+from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Kept
 from deid_node.node.states import Reason, State
 from deid_node.node.status import LEDGER
@@ -225,7 +225,7 @@ def test_counts_come_from_the_port_and_from_events(watch: Watch) -> None:
 
 
 def test_events_that_are_counted_are_events_that_the_node_tells() -> None:
-    text = "\n".join(path.read_text() for path in (PROJECT / "deid_node" / "node").glob("*.py"))
+    text = "\n".join(path.read_text() for path in (PROJECT / "deid_node" / "node").rglob("*.py"))
     counted = {
         *metrics.STAGES,
         *metrics.FAILED_DELIVERIES,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deid_node.node import connection
 from deid_node.node.outgoing import from_encoded
+from deid_node.node.send import connection
+from deid_node.node.send.storage_scu import StorageSCU
 from deid_node.node.socket_options import hurry_acknowledgement, hurry_send
-from deid_node.node.storage_scu import StorageSCU
 from tests.fakes.hostile import HostilePeer, Wire
 from tests.fakes.sender import archive_at, some_instances
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from deid_node.node.store_status import TABLE, Verdict, row_of, verdict_on
+from deid_node.node.send.store_status import TABLE, Verdict, row_of, verdict_on
 
 STORED, LATER, NEVER = Verdict.STORED, Verdict.LATER, Verdict.NEVER
 

@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from deid_node.dicom.part10 import EncodedInstance
 from deid_node.node.outgoing import Outgoing, from_encoded, from_file
-from deid_node.node.transcode import dataset_given_in, ways_to_give
+from deid_node.node.send.transcode import dataset_given_in, ways_to_give
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:

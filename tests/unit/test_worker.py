@@ -24,12 +24,12 @@ from deid_node.errors import (
     WeightsUnusable,
 )
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
-from deid_node.node.delivery_rows import DeliveryRows
 from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
-from deid_node.node.records import SeriesRecords
+from deid_node.node.records.series_records import SeriesRecords
 from deid_node.node.retention import Retention
+from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from deid_node.node.worker import FULL_DISK_SECONDS, MAX_CRASHES, Worker

@@ -6,9 +6,9 @@ import errno
 import socket
 from typing import TYPE_CHECKING
 
-from deid_node.node.destination import make_destination
 from deid_node.node.doctor.finding import Answer, Bad, Doubtful, Good
 from deid_node.node.receive.tls import tls_context
+from deid_node.node.send.destination import make_destination
 from deid_node.node.spool_lock import is_in_use
 
 if TYPE_CHECKING:

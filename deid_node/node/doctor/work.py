@@ -13,7 +13,7 @@ from deid_node.config.profile_lint import lint
 from deid_node.dicom.volume import Volume
 from deid_node.face.weights import read_card
 from deid_node.node.doctor.finding import Answer, Bad, Doubtful, Good
-from deid_node.node.inference import InferenceProcess, inference_apart
+from deid_node.node.models.inference import InferenceProcess, inference_apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deid_node.errors import SettingsInvalid
-from deid_node.node.audit import AuditLog
-from deid_node.node.audit_entry import Entry, series_entry
+from deid_node.node.records.audit import AuditLog
+from deid_node.node.records.audit_entry import Entry, series_entry
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deid_node.config.schema import Settings
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.crosswalk import Crosswalk
+    from deid_node.node.records.crosswalk import Crosswalk
     from deid_node.pipeline.deidentify import DeidentifiedSeries
     from deid_node.pipeline.recipe import Recipe
 
@@ -113,7 +113,7 @@ class Records:
         if self.crosswalk is None or self.recipient is None:
             return None
         # Loading the cryptography is for those who use it.
-        from deid_node.node.crosswalk import Crosswalk  # noqa: PLC0415 - see above
+        from deid_node.node.records.crosswalk import Crosswalk  # noqa: PLC0415 - see above
 
         return stack.enter_context(
             Crosswalk(

@@ -1,6 +1,6 @@
 """Append old and new identifiers to a file that this node itself cannot read back.
 
-`deid_node.node.crosswalk_file` has the layout. No identifier touches the disk in clear.
+`deid_node.node.records.crosswalk_file` has the layout. No identifier touches the disk in clear.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from deid_node.errors import CrosswalkUnusable
-from deid_node.node.broker_key import read_recipient
-from deid_node.node.crosswalk_file import (
+from deid_node.node.durable import make_private_folder, sync_folder
+from deid_node.node.records.broker_key import read_recipient
+from deid_node.node.records.crosswalk_file import (
     HEAD_LENGTH,
     RECORD,
     SESSION,
@@ -27,7 +28,6 @@ from deid_node.node.crosswalk_file import (
     session_cipher,
     start_of,
 )
-from deid_node.node.durable import make_private_folder, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

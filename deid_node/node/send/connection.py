@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from deid_node.errors import PeerUnreachable
-from deid_node.node import pdu
+from deid_node.node.send import pdu
 from deid_node.node.socket_options import hurry_acknowledgement, hurry_send
 
 if TYPE_CHECKING:

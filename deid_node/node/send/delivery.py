@@ -24,18 +24,18 @@ from deid_node.errors import (
     SpoolError,
 )
 from deid_node.log import event
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.send.delivery_rows import DeliveryRows
+from deid_node.node.send.store_status import Verdict, verdict_on
 from deid_node.node.states import Reason
-from deid_node.node.store_status import Verdict, verdict_on
 from deid_node.node.worker import unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deid_node.node.delivery_rows import Begun
-    from deid_node.node.destination import Destination
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
+    from deid_node.node.send.delivery_rows import Begun
+    from deid_node.node.send.destination import Destination
     from deid_node.node.states import Generation
 
 logger = logging.getLogger(__name__)

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import DeliveryFailed, NotCommitted
 from deid_node.log import event
-from deid_node.node.commitment import ask_to_commit
-from deid_node.node.commitment_rows import CommitmentRows
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.send.commitment import ask_to_commit
+from deid_node.node.send.commitment_rows import CommitmentRows
+from deid_node.node.send.delivery_rows import DeliveryRows
+from deid_node.node.send.store_status import meaning_of
 from deid_node.node.states import DeliveryState
-from deid_node.node.store_status import meaning_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.config.destinations import DicomDestination
-    from deid_node.node.commitment import Report
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
+    from deid_node.node.send.commitment import Report
+    from deid_node.node.send.storage_scu import StorageSCU
     from deid_node.node.states import Generation
-    from deid_node.node.storage_scu import StorageSCU
 
 logger = logging.getLogger(__name__)
 

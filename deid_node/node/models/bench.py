@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from deid_node.node.inference import GIB, InferenceProcess
+from deid_node.node.models.inference import GIB, InferenceProcess
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deid_node.node.beside import find_series, ledger_of
-from deid_node.node.delivery_rows import DeliveryRows
+from deid_node.node.send.delivery_rows import DeliveryRows
 
 if TYPE_CHECKING:
     from deid_node.config.schema import Settings

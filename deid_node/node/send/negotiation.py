@@ -16,7 +16,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from deid_node.node.pdu import Malformed
+from deid_node.node.send.pdu import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from deid_node.config import schema
 from deid_node.errors import SettingsInvalid
-from deid_node.node.folder import FolderDestination
-from deid_node.node.storage_scu import StorageSCU, unobserved
-from deid_node.node.stow import StowRS
+from deid_node.node.send.folder import FolderDestination
+from deid_node.node.send.storage_scu import StorageSCU, unobserved
+from deid_node.node.send.stow import StowRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deid_node.errors import ModelStopped, WeightsUnusable
 from deid_node.log import event
-from deid_node.node.frames import read_message, write_message
+from deid_node.node.models.frames import read_message, write_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 GIB: Final = 2**30
 TRIES: Final = 2
 LOADING_SECONDS: Final = 600.0
-PROGRAM: Final = (sys.executable, "-m", "deid_node.node.inference_loop")
+PROGRAM: Final = (sys.executable, "-m", "deid_node.node.models.inference_loop")
 
 _Message = tuple[dict[str, Any], "list[NDArray[Any]]"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deid_node.config.schema import DicomDestination
-from deid_node.node.commitment_listener import CommitmentListener
-from deid_node.node.commitments import Commitments
-from deid_node.node.delivery import Delivery
-from deid_node.node.destination import make_destination
-from deid_node.node.storage_scu import StorageSCU
+from deid_node.node.send.commitment_listener import CommitmentListener
+from deid_node.node.send.commitments import Commitments
+from deid_node.node.send.delivery import Delivery
+from deid_node.node.send.destination import make_destination
+from deid_node.node.send.storage_scu import StorageSCU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -19,7 +19,7 @@ from deid_node.face.nnunet.read import read_model
 from deid_node.face.nnunet.safetensors import encode
 from deid_node.face.weights import CARD
 from deid_node.node.durable import DRAFT_SUFFIX, sync_folder, write_file
-from deid_node.node.model_files import model_files
+from deid_node.node.models.files import model_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from deid_node.errors import DeliveryGivenUp
 from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node.ledger_database import give_reason, key_of, move
+from deid_node.node.send.store_status import Verdict, verdict_on
 from deid_node.node.states import DeliveryState, Generation, Reason, State
-from deid_node.node.store_status import Verdict, verdict_on
 
 if TYPE_CHECKING:
     import sqlite3

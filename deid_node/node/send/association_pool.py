@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import PeerBusy
-from deid_node.node.association import Association
+from deid_node.node.send.association import Association
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Sequence
 
     from deid_node.config.destinations import DicomDestination
-    from deid_node.node.negotiation import Pair
+    from deid_node.node.send.negotiation import Pair
 
 _FRESH_SECONDS: Final = 1.0
 """A peer's own idle limit is longer than this."""

@@ -11,16 +11,16 @@ import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from deid_node.errors import PeerUnreachable
-from deid_node.node import negotiation, pdu
-from deid_node.node.connection import Connection
+from deid_node.node.send import negotiation, pdu
+from deid_node.node.send.connection import Connection
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping, Sequence
 
     from deid_node.config.destinations import DicomDestination
-    from deid_node.node.negotiation import Pair
-    from deid_node.node.pdu import Message
+    from deid_node.node.send.negotiation import Pair
+    from deid_node.node.send.pdu import Message
 
 MAX_PDU_BYTES: Final = 16_382
 """What this node takes in one PDU. Answers are short."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from deid_node import __version__
 from deid_node.errors import AuditUnusable
-from deid_node.node.audit_chain import (
+from deid_node.node.durable import make_private_folder
+from deid_node.node.records.audit_chain import (
     HEAD_MISSING,
     TAIL_MISSING,
     TORN,
@@ -27,7 +28,6 @@ from deid_node.node.audit_chain import (
     is_torn_first,
     read_head,
 )
-from deid_node.node.durable import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from deid_node.headers.profile import Profile
     from deid_node.headers.pseudonyms import Pseudonyms
-    from deid_node.node.audit_entry import Entry
+    from deid_node.node.records.audit_entry import Entry
 
 HEAD_LENGTH: Final = 128
 _READ_BACK: Final = 1 << 16

@@ -16,8 +16,8 @@ from deid_node.node.durable import (
     make_private_folder,
     write_file,
 )
-from deid_node.node.storage_scu import SUCCESS, unobserved
-from deid_node.node.store_status import DUPLICATE
+from deid_node.node.send.storage_scu import SUCCESS, unobserved
+from deid_node.node.send.store_status import DUPLICATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ class FolderDestination:
         answered: Callable[[int, int], None] = unobserved,
         is_repeat: bool = False,  # noqa: ARG002 - equal contents are no clash, whoever wrote them
     ) -> None:
-        """Write every instance; see `deid_node.node.destination.Destination.deliver`."""
+        """Write every instance; see `deid_node.node.send.destination.Destination.deliver`."""
         is_clash = False
         for instance in instances:
             try:
@@ -60,7 +60,7 @@ class FolderDestination:
             raise InstanceThereAlready
 
     def echo(self) -> None:
-        """Write and delete a file; see `deid_node.node.destination.Destination.echo`."""
+        """Write and delete a file; see `deid_node.node.send.destination.Destination.echo`."""
         probe = self._folder / ".deid-node-echo"
         try:
             make_private_folder(self._folder)

@@ -11,7 +11,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from deid_node.errors import SettingsInvalid
 from deid_node.log import event
-from deid_node.node.commitment import read_report
+from deid_node.node.send.commitment import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
     from deid_node.config.schema import Commitment
-    from deid_node.node.commitments import Commitments
+    from deid_node.node.send.commitments import Commitments
 
 logger = logging.getLogger(__name__)
 

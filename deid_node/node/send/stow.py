@@ -20,10 +20,10 @@ from deid_node.errors import (
     PeerUnreachable,
     SettingsInvalid,
 )
-from deid_node.node.storage_scu import unobserved
-from deid_node.node.store_status import Verdict, meaning_of, verdict_on
-from deid_node.node.stow_answer import SUCCESS, Kind, kind_of, statuses
-from deid_node.node.tls import client_context, refuse_open_to_others
+from deid_node.node.send.storage_scu import unobserved
+from deid_node.node.send.store_status import Verdict, meaning_of, verdict_on
+from deid_node.node.send.stow_answer import SUCCESS, Kind, kind_of, statuses
+from deid_node.node.send.tls import client_context, refuse_open_to_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,7 @@ class StowRS:
         answered: Callable[[int, int], None] = unobserved,
         is_repeat: bool = False,
     ) -> None:
-        """Send every instance; see `deid_node.node.destination.Destination.deliver`."""
+        """Send every instance; see `deid_node.node.send.destination.Destination.deliver`."""
         refused: list[int] = []
         put_off = ""
         connection = self._connection()
@@ -92,7 +92,7 @@ class StowRS:
             )
 
     def echo(self) -> None:
-        """Search for one study; see `deid_node.node.destination.Destination.echo`."""
+        """Search for one study; see `deid_node.node.send.destination.Destination.echo`."""
         connection = self._connection()
         try:
             http_status, _ = self._exchange(connection, "GET", "/studies?limit=1", {}, ())

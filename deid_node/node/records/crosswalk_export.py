@@ -13,8 +13,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from deid_node.errors import CrosswalkUnusable, OutputUnwritable
-from deid_node.node.broker_key import read_broker_key
-from deid_node.node.crosswalk_file import (
+from deid_node.node.durable import make_private_folder, write_file
+from deid_node.node.records.broker_key import read_broker_key
+from deid_node.node.records.crosswalk_file import (
     HEAD_LENGTH,
     KEY_LENGTH,
     SESSION,
@@ -26,7 +27,6 @@ from deid_node.node.crosswalk_file import (
     session_cipher,
     start_of,
 )
-from deid_node.node.durable import make_private_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,18 +19,18 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from deid_node.errors import NotCommitted
-from deid_node.node import pdu
-from deid_node.node.association import Association
-from deid_node.node.store_status import meaning_of
+from deid_node.node.send import pdu
+from deid_node.node.send.association import Association
+from deid_node.node.send.store_status import meaning_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping, Sequence
 
     from deid_node.config.destinations import DicomDestination
-    from deid_node.node.negotiation import Pair
     from deid_node.node.outgoing import Outgoing
-    from deid_node.node.pdu import Message
+    from deid_node.node.send.negotiation import Pair
+    from deid_node.node.send.pdu import Message
 
 PUSH_MODEL: Final[Pair] = (str(StorageCommitmentPushModel), str(ImplicitVRLittleEndian))
 WELL_KNOWN: Final = str(StorageCommitmentPushModelInstance)

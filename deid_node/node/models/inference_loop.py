@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from deid_node.errors import DeidNodeError
 from deid_node.face.nnunet.effort import EFFORTS
 from deid_node.face.nnunet.imported import load_imported
-from deid_node.node.frames import read_message, write_message
+from deid_node.node.models.frames import read_message, write_message
 from deid_node.node.own_process import keep_memory_private
 
 if TYPE_CHECKING:

@@ -17,27 +17,27 @@ from deid_node.errors import (
     PeerRefusedInstance,
     PeerUnreachable,
 )
-from deid_node.node import pdu
-from deid_node.node.association_pool import AssociationPool
-from deid_node.node.negotiation import MAX_CONTEXTS
-from deid_node.node.store_status import (
+from deid_node.node.send import pdu
+from deid_node.node.send.association_pool import AssociationPool
+from deid_node.node.send.negotiation import MAX_CONTEXTS
+from deid_node.node.send.store_status import (
     DUPLICATE,
     SOP_CLASS_NOT_SUPPORTED,
     Verdict,
     meaning_of,
     verdict_on,
 )
-from deid_node.node.tls import client_context
-from deid_node.node.transcode import dataset_given_in, ways_to_give
+from deid_node.node.send.tls import client_context
+from deid_node.node.send.transcode import dataset_given_in, ways_to_give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from deid_node.config.destinations import DicomDestination
-    from deid_node.node.association import Association
-    from deid_node.node.association_pool import Loan
-    from deid_node.node.negotiation import Pair
     from deid_node.node.outgoing import Outgoing
+    from deid_node.node.send.association import Association
+    from deid_node.node.send.association_pool import Loan
+    from deid_node.node.send.negotiation import Pair
 
 SUCCESS: Final = 0x0000
 LOW_PRIORITY: Final = 2
@@ -71,7 +71,7 @@ class StorageSCU:
         answered: Callable[[int, int], None] = unobserved,
         is_repeat: bool = False,
     ) -> None:
-        """Send every instance; see `deid_node.node.destination.Destination.deliver`."""
+        """Send every instance; see `deid_node.node.send.destination.Destination.deliver`."""
         refused: list[int] = []
         n_without_syntax = 0
         with self.pool.lend(proposals(instances)) as loan:
@@ -94,7 +94,7 @@ class StorageSCU:
             )
 
     def echo(self) -> None:
-        """Send C-ECHO; see `deid_node.node.destination.Destination.echo`."""
+        """Send C-ECHO; see `deid_node.node.send.destination.Destination.echo`."""
         with self.pool.lend([ECHO]) as loan:
             association = loan.association()
             context_id = association.accepted.get(ECHO)

@@ -1,0 +1,1 @@
+"""Imported models: how they are kept, measured and exported, and the process they run in."""

@@ -1,0 +1,1 @@
+"""What was done, on record: the audit log, and the crosswalk for an honest broker."""

@@ -1,0 +1,1 @@
+"""What brings results out of the node: destinations, associations, commitments."""
