@@ -200,15 +200,28 @@ class Service:
         self._stopping.set()
         half = max(0.0, until - CLOSE_SECONDS - time.monotonic()) / 2
         _join(self._threads, until=time.monotonic() + half)
-        self._works_on = not self._staging.stop(half)
-        closing = threading.Thread(target=self._sending.close, name="close", daemon=True)
-        closing.start()
-        self._threads.append(closing)
+        self._works_on = True
+
+        def stop_staging() -> None:
+            self._works_on = not self._staging.stop(half)
+
+        # Either may wait: for a destination, or for a database that another process locked.
+        for each in (stop_staging, self._sending.close):
+            ending = threading.Thread(target=self._finish, args=(each,), name="end", daemon=True)
+            self._threads.append(ending)
+            ending.start()
         _join(self._threads, until=until)
         if not self._runs_on:
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
+
+    def _finish(self, end: Callable[[], object]) -> None:
+        """Let a part end; what it cannot write down now, the next start finds out."""
+        try:
+            end()
+        except Exception as error:  # noqa: BLE001 - a locked ledger must not keep the process
+            event(logger, "step-failed", level=logging.WARNING, error=type(error).__name__)
 
     @property
     def _runs_on(self) -> bool:
