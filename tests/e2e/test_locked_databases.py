@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,14 +12,15 @@ from drawn_head.head import small_head
 from drawn_head.series import dicom_series
 
 from deid_node.config.load import load_settings
-from deid_node.node import engine_database, ledger_database, service
 from deid_node.node import engine as engine_module
+from deid_node.node import engine_database, ledger_database, service
+from deid_node.node.ledger import Ledger
 from deid_node.node.service import ENGINE, Service
 from deid_node.node.status import LEDGER
 from tests.e2e.test_restart import in_state, serving
 from tests.e2e.test_stopping import FOREVER, stopped
 from tests.fakes.command import run
-from tests.fakes.faults import locked
+from tests.fakes.faults import free_port, locked
 from tests.fakes.node import eventually, recipe_for, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
@@ -45,8 +45,7 @@ def head() -> list[Dataset]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
@@ -115,8 +114,9 @@ def has_all_once(archive: Receiver, head: list[Dataset], folder: Path) -> bool:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("name", [LEDGER, ENGINE])
-@pytest.mark.parametrize("moment", ["receiving", "claimed"])
+@pytest.mark.parametrize(
+    ("name", "moment"), [(LEDGER, "receiving"), (LEDGER, "claimed"), (ENGINE, "claimed")]
+)
 def test_series_goes_on_when_the_lock_is_gone(
     tmp_path: Path,
     port: int,
@@ -179,9 +179,8 @@ def test_delivery_goes_on_with_the_same_bytes_when_the_lock_is_gone(
     assert len(archive.encoded) <= len(head) + 2
 
 
-@pytest.mark.parametrize("name", [LEDGER, ENGINE])
-def test_stop_signal_ends_a_node_that_waits_for_a_lock(
-    tmp_path: Path, port: int, head: list[Dataset], name: str
+def test_stop_signal_ends_a_node_that_waits_for_locks(
+    tmp_path: Path, port: int, head: list[Dataset]
 ) -> None:
     with receiving(Receiver()) as archive:
         path = settings_file(tmp_path, port=port, archive=archive.port, quiet_seconds=0.5)
@@ -189,7 +188,8 @@ def test_stop_signal_ends_a_node_that_waits_for_a_lock(
         with serving(path, port, pause=FOREVER) as node:
             send(head, port)
             eventually(in_state(settings, "claimed"))
-            with locked(settings.spool.folder / name):
+            spool = settings.spool.folder
+            with locked(spool / LEDGER), locked(spool / ENGINE):
                 code = stopped(node)
         with serving(path, port):
             eventually(in_state(settings, "purged"))
@@ -214,9 +214,10 @@ def test_verb_says_in_one_line_that_the_ledger_is_locked(
     tmp_path: Path, verb: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = settings_file(tmp_path, port=1)
-    with listening(tmp_path / "spool"):
-        pass
-    with locked(tmp_path / "spool" / LEDGER):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    Ledger(spool / LEDGER).close()
+    with locked(spool / LEDGER):
         code = run(*verb, "--config", config)
         overview = run("status", "--config", config)
     out, err = capfd.readouterr()
