@@ -24,6 +24,7 @@ from deid_node.headers.pseudonyms import Pseudonyms, SeriesKey  # noqa: E402
 from deid_node.node.delivery import Delivery  # noqa: E402
 from deid_node.node.delivery_rows import DeliveryRows  # noqa: E402
 from deid_node.node.ledger import Ledger  # noqa: E402
+from deid_node.node.open_series import give_back  # noqa: E402
 from deid_node.node.outbox import Outbox  # noqa: E402
 from deid_node.node.records import SeriesRecords  # noqa: E402
 from deid_node.node.spool import Spool  # noqa: E402
@@ -53,7 +54,10 @@ class Node:
         self.folder = folder
         self.pause = pause
         self.ledger = Ledger(folder / "ledger.sqlite")
-        self.ledger.recover()
+        give_back(
+            [each for each, state in self.ledger.states().items() if state is State.CLAIMED],
+            ledger=self.ledger,
+        )
         outbox = Outbox(folder / "outbox")
         self._encoded = [
             encode(each) for each in mr_series(np.zeros((N_INSTANCES, 4, 4), np.uint16))

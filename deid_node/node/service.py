@@ -22,7 +22,7 @@ from deid_node.node.inference import inference_apart
 from deid_node.node.ledger import Ledger
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import Watch
-from deid_node.node.open_series import assembly_of, close, recover
+from deid_node.node.open_series import assembly_of, close, give_back, recover
 from deid_node.node.outbox import Outbox
 from deid_node.node.own_process import (
     beat_seconds,
@@ -164,7 +164,9 @@ class Service:
         outbox = Outbox(folder / "outbox")
         assembly = assembly_of(settings, ledger)
         pictures = Pictures(folder, self._sealing)
-        recover(ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly)
+        self._claimed = recover(
+            ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly
+        )
         self._start_threads(ledger, spool, outbox, pictures, assembly)
         self._scp = StorageSCP(
             settings.node,
@@ -283,6 +285,7 @@ class Service:
             self._watch.beat()
             close(assembly, ledger=ledger, spool=spool)
             retention.step()
+            give_back(self._claimed, ledger=ledger)
             return TICK_SECONDS
 
         steps = [("time", keep_time), ("staging", self._staging.step), *self._sending.steps()]
