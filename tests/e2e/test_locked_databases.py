@@ -12,6 +12,7 @@ from drawn_head.head import small_head
 from drawn_head.series import dicom_series
 
 from deid_node.config.load import load_settings
+from deid_node.errors import SpoolBusy
 from deid_node.node import engine as engine_module
 from deid_node.node import engine_database, ledger_database, service
 from deid_node.node.ledger import Ledger
@@ -198,6 +199,18 @@ def test_stop_signal_ends_a_node_that_waits_for_locks(
 
     assert code == 0
     assert has_all_once(archive, head, tmp_path)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_node_does_not_start_while_the_ledger_is_locked(tmp_path: Path) -> None:
+    settings = load_settings(settings_file(tmp_path, port=free_port()), {})
+    settings.spool.folder.mkdir()
+    Ledger(settings.spool.folder / LEDGER).close()
+
+    with locked(settings.spool.folder / LEDGER), pytest.raises(SpoolBusy) as caught:
+        Service(settings, recipe_for(settings)).start()
+
+    assert caught.value.exit_code == TRY_AGAIN
 
 
 @pytest.mark.usefixtures("impatient")
