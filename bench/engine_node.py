@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 from deid_node.dicom.part10 import encode  # noqa: E402
 from deid_node.headers.pseudonyms import Pseudonyms, SeriesKey  # noqa: E402
 from deid_node.node.ledger import Ledger  # noqa: E402
+from deid_node.node.open_series import give_back  # noqa: E402
 from deid_node.node.outbox import Outbox  # noqa: E402
 from deid_node.node.records.series_records import SeriesRecords  # noqa: E402
 from deid_node.node.send.delivery import Delivery  # noqa: E402
@@ -53,7 +54,10 @@ class Node:
         self.folder = folder
         self.pause = pause
         self.ledger = Ledger(folder / "ledger.sqlite")
-        self.ledger.recover()
+        give_back(
+            [each for each, state in self.ledger.states().items() if state is State.CLAIMED],
+            ledger=self.ledger,
+        )
         outbox = Outbox(folder / "outbox")
         self._encoded = [
             encode(each) for each in mr_series(np.zeros((N_INSTANCES, 4, 4), np.uint16))

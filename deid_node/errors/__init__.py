@@ -57,6 +57,7 @@ series that it stopped (`Release`), and the status of a C-STORE:
   + AuditUnusable            retry     exit 74  again
   + CrosswalkUnusable        retry     exit 74  again
   + SpoolError               stop      exit 74  again
+    - SpoolBusy              retry     exit 75  again  C-STORE 0xA700
     - SpoolFull              retry     exit 75  again  C-STORE 0xA700
 
 A message may hold counts, units, UIDs of standard classes, tags, keywords, names and
@@ -79,6 +80,7 @@ from deid_node.errors.edges import (
     PeerBusy,
     PeerRefusedInstance,
     PeerUnreachable,
+    SpoolBusy,
     SpoolError,
     SpoolFull,
     WrongState,
@@ -175,6 +177,7 @@ __all__ = [
     "SeriesHeld",
     "SeriesIncomplete",
     "SettingsInvalid",
+    "SpoolBusy",
     "SpoolError",
     "SpoolFull",
     "SpoolKeyUnusable",

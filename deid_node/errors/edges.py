@@ -190,6 +190,27 @@ class SpoolError(DeidNodeError):
     next_step = "check the disk that holds the spool folder"
 
 
+class SpoolBusy(SpoolError):
+    """The ledger was locked for longer than anyone can wait."""
+
+    release = Release.AGAIN
+    disposition = Disposition.RETRY
+    exit_code = 75
+    dimse_status = 0xA700
+    """Out of Resources, PS3.4 Table B.2-1: the failure after which a sender comes again."""
+    next_step = "close what else has the ledger open, and try again; a node goes on by itself"
+
+    def __init__(self, *, seconds: float) -> None:
+        """Say how long it was waited for.
+
+        Parameters
+        ----------
+        seconds
+            Until it was given up.
+        """
+        super().__init__(f"the ledger was locked for {seconds:.0f} seconds")
+
+
 class SpoolFull(SpoolError):
     """Too little free space to accept another instance."""
 

@@ -147,18 +147,30 @@ class Assembly:
         -------
         dict of SeriesKey to int or None
             How many instances the source has, where that is more than came.
+
+        Raises
+        ------
+        Exception
+            If they cannot be counted; none is taken out then.
         """
         with self._lock:
             waiting = list(self._open)
-        taken = {}
-        for series in waiting:
+        taken: dict[SeriesKey, tuple[_Open, Closed]] = {}
+        try:
+            for series in waiting:
+                with self._lock:
+                    verdict = self._judged(series)
+                    if isinstance(verdict, Closed):
+                        taken[series] = self._open.pop(series), verdict
+        except BaseException:
             with self._lock:
-                verdict = self._judged(series)
-                if not isinstance(verdict, Closed):
-                    continue
-                known = self._open.pop(series)
-            taken[series] = known.n_expected if verdict is Closed.INCOMPLETE else None
-        return taken
+                for series, (known, _) in taken.items():
+                    self._open.setdefault(series, known)
+            raise
+        return {
+            series: known.n_expected if verdict is Closed.INCOMPLETE else None
+            for series, (known, verdict) in taken.items()
+        }
 
     def to_ask(self) -> tuple[SeriesKey, Origin] | None:
         """Take a series that has just fallen silent, whose source can tell how many it has."""

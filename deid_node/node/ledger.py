@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING
 
 from deid_node.errors import KeyUnusable, SeriesIncomplete
-from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node import delivery_schema, ledger_schema
 from deid_node.node.arrivals import arrive, came_back, count_instances, instances_of
 from deid_node.node.ledger_database import (
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from deid_node.headers.pseudonyms import SeriesKey
     from deid_node.node.spool import Kept
 
 
@@ -211,22 +211,6 @@ class Ledger:
             delivery_schema.owe(database, generation, destinations)
             _picture(database, generation, picture)
             return True
-
-    def recover(self) -> list[SeriesKey]:
-        """Give back what a crash left claimed; list the series that are still open.
-
-        Only for the start of the node, before anything claims or arrives.
-        """
-        with self._transaction() as database:
-            claimed = database.execute(
-                "SELECT series, generation FROM series WHERE state = ?", (State.CLAIMED.value,)
-            ).fetchall()
-            for row in claimed:
-                move(database, generation_of(row), State.CLAIMED, State.RECEIVED, at=self._now())
-            rows = database.execute(
-                "SELECT series FROM series WHERE state = ?", (State.RECEIVING.value,)
-            )
-            return [SeriesKey(row[0]) for row in rows]
 
     def states(self) -> dict[Generation, State]:
         """Tell the state of every series."""

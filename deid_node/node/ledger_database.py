@@ -6,9 +6,9 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolError, SpoolFull
+from deid_node.errors import SpoolBusy, SpoolError, SpoolFull
 from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node.states import TRANSITIONS, Generation, State
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.node.states import Reason
+
+
+BUSY_SECONDS: Final = 5.0
+"""How long another process is waited for; another thread of this one twice as long."""
 
 
 class LedgerDatabase:
@@ -33,10 +37,13 @@ class LedgerDatabase:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         path.touch(mode=0o600)
         self.now = now
-        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         self._lock = threading.RLock()
         self._synchronous = ""
-        self.connection.execute("PRAGMA journal_mode=WAL")
+        with _failures_named():
+            self.connection.execute("PRAGMA journal_mode=WAL")
         self._synchronize("FULL")
         self.connection.execute("PRAGMA secure_delete=ON")
 
@@ -54,25 +61,55 @@ class LedgerDatabase:
         survives_power_failure
             False spares the wait for the disk; what was written then survives the death of
             this process, and that of the machine once a later transaction waited.
+
+        Raises
+        ------
+        SpoolBusy
+            If another process keeps the database locked; nothing was done.
+        SpoolFull
+            If the disk is full; nothing was done.
         """
-        with self._lock:
+        with self._alone(), _failures_named():
             try:
                 self._synchronize("FULL" if survives_power_failure else "NORMAL")
                 self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
                 self.connection.execute("COMMIT")
-            except BaseException as error:
+            except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                    raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
                 raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads out; a queue of them does not add up all that each must wait."""
+        if not self._lock.acquire(timeout=2 * BUSY_SECONDS):
+            raise SpoolBusy(seconds=2 * BUSY_SECONDS)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _synchronize(self, level: str) -> None:
         """Choose what the next commit waits for (sqlite.org/pragma.html#pragma_synchronous)."""
         if level != self._synchronous:
             self.connection.execute(f"PRAGMA synchronous={level}")
             self._synchronous = level
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    """Give a locked database and a full disk their own names; others stay what they are."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The lowest byte of an extended code is its primary one (sqlite.org/rescode.html).
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
+        if code == sqlite3.SQLITE_BUSY:
+            raise SpoolBusy(seconds=BUSY_SECONDS) from None
+        raise
 
 
 def move(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from deid_node.errors import SpoolFull
 from deid_node.log import event
 from deid_node.node.assembly import Assembly
 from deid_node.node.completeness import Patience
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
     from deid_node.node.spool import Spool
+    from deid_node.node.states import Generation
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +64,22 @@ def close(assembly: Assembly, *, ledger: Ledger, spool: Spool) -> None:
 
 def recover(
     *, ledger: Ledger, spool: Spool, outbox: Outbox, pictures: Pictures, assembly: Assembly
-) -> None:
+) -> list[Generation]:
     """Take up what the last run left, however it ended.
 
     Claims are given back; instances that are durable but were not noted yet are noted; files
     of series that are purged, half-written files and results of nobody are deleted; open
     series get one more quiet time.
+
+    Returns
+    -------
+    list of Generation
+        Claims that `give_back` must give back once the disk has room for that: a node starts
+        on a full disk too, for its destinations empty it.
     """
-    ledger.recover()
+    claimed = [each for each, state in ledger.states().items() if state is State.CLAIMED]
+    with suppress(SpoolFull):
+        give_back(claimed, ledger=ledger)
     for kept in spool.recover():
         if ledger.arrived(kept).state is State.PURGED:
             spool.discard([kept])
@@ -79,3 +90,11 @@ def recover(
     for generation, state in states.items():
         if state is State.RECEIVING:
             assembly.arrived(generation.series)
+    return claimed
+
+
+def give_back(claimed: list[Generation], *, ledger: Ledger) -> None:
+    """Have worked on again what the last run did not end; each is taken from the list."""
+    while claimed:
+        ledger.unclaim(claimed[-1])
+        claimed.pop()

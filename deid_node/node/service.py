@@ -22,7 +22,7 @@ from deid_node.node.ledger import Ledger
 from deid_node.node.models.inference import inference_apart
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import Watch
-from deid_node.node.open_series import assembly_of, close, recover
+from deid_node.node.open_series import assembly_of, close, give_back, recover
 from deid_node.node.outbox import Outbox
 from deid_node.node.own_process import (
     beat_seconds,
@@ -164,7 +164,9 @@ class Service:
         outbox = Outbox(folder / "outbox")
         assembly = assembly_of(settings, ledger)
         pictures = Pictures(folder, self._sealing)
-        recover(ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly)
+        self._claimed = recover(
+            ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly
+        )
         self._start_threads(ledger, spool, outbox, pictures, assembly)
         self._scp = StorageSCP(
             settings.node,
@@ -200,15 +202,28 @@ class Service:
         self._stopping.set()
         half = max(0.0, until - CLOSE_SECONDS - time.monotonic()) / 2
         _join(self._threads, until=time.monotonic() + half)
-        self._works_on = not self._staging.stop(half)
-        closing = threading.Thread(target=self._sending.close, name="close", daemon=True)
-        closing.start()
-        self._threads.append(closing)
+        self._works_on = True
+
+        def stop_staging() -> None:
+            self._works_on = not self._staging.stop(half)
+
+        # Either may wait: for a destination, or for a database that another process locked.
+        for each in (stop_staging, self._sending.close):
+            ending = threading.Thread(target=self._finish, args=(each,), name="end", daemon=True)
+            self._threads.append(ending)
+            ending.start()
         _join(self._threads, until=until)
         if not self._runs_on:
             self._ledger.close()
             self._open.close()
         os.close(self._lock)
+
+    def _finish(self, end: Callable[[], object]) -> None:
+        """Let a part end; what it cannot write down now, the next start finds out."""
+        try:
+            end()
+        except Exception as error:  # noqa: BLE001 - a locked ledger must not keep the process
+            event(logger, "step-failed", level=logging.WARNING, error=type(error).__name__)
 
     @property
     def _runs_on(self) -> bool:
@@ -270,6 +285,7 @@ class Service:
             self._watch.beat()
             close(assembly, ledger=ledger, spool=spool)
             retention.step()
+            give_back(self._claimed, ledger=ledger)
             return TICK_SECONDS
 
         steps = [("time", keep_time), ("staging", self._staging.step), *self._sending.steps()]

@@ -88,6 +88,9 @@ class Staging:
             self._when_stuck(stuck)
         due = self._due(AHEAD)
         live = engine.sweep()
+        if not live:
+            # Nothing runs, so what is claimed is what a run left to which the ledger was closed.
+            self._worker.give_back()
         for each in due:
             job = Job(STAGE, each.series, each.number)
             if job not in live and len(live) < AHEAD:

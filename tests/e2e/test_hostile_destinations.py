@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+import socket
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -220,6 +221,24 @@ def test_slow_peer_is_waited_for_as_long_as_it_takes_bytes(instances: list[Outgo
     with against(script, stall_seconds=0.4, answer_seconds=5) as (peer, archive):
         archive.deliver(instances[:1])
 
+    assert len(peer.wires) == 1
+
+
+def test_answer_of_a_slow_peer_is_not_due_before_it_has_the_instance() -> None:
+    voxels = np.zeros((1, 1024, 1024), np.uint16)
+    [large] = from_encoded([encode(each) for each in mr_series(voxels)])
+
+    def script(wire: Wire, _number: int) -> None:
+        wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        wire.accept()
+        wire.bytes_at_once, wire.rest_seconds = 16_384, 0.025
+        wire.serve()
+
+    # The kernel takes the instance at once; the peer, in three seconds and more.
+    with against(script, stall_seconds=10, answer_seconds=1) as (peer, archive):
+        archive.deliver([large])
+
+    assert peer.datasets == [dataset_bytes(large)]
     assert len(peer.wires) == 1
 
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from pydicom import dcmread
 
+from tests.fakes.faults import disk, remounted
 from tests.fakes.raw_peer import RawPeer, associate_rq, command_pdu, data_pdu, dataset, store
 from tests.fakes.scp import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 UID = "1.2.826.0.1.3680043.8.498.1"
 OUT_OF_RESOURCES, PROCESSING_FAILURE = 0xA700, 0x0110
 PIXELS = 140_000
-
-
-@contextmanager
-def disk(folder: Path, options: str) -> Iterator[Path]:
-    """Mount a small disk of its own; skip where that is not allowed."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"mounting is not allowed here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def send(peer: RawPeer, uids: list[str], *, pixels: int = PIXELS) -> list[int]:
@@ -103,20 +87,18 @@ def test_association_is_rejected_for_a_while_below_the_reserve(tmp_path: Path) -
 
 
 def test_read_only_disk_lets_nobody_in_and_goes_on_when_it_can_be_written(tmp_path: Path) -> None:
-    def remount(how: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{how}", str(tmp_path / "received")], check=True)
-
+    received = tmp_path / "received"
     with (
-        disk(tmp_path / "received", "size=16m"),
+        disk(received, "size=16m"),
         listening(tmp_path) as node,
         RawPeer(node.port) as peer,
     ):
         peer.associate()
         assert send(peer, [f"{UID}.1"]) == [0]
-        remount("ro")
+        remounted(received, "ro")
         assert send(peer, [f"{UID}.2"]) == [PROCESSING_FAILURE]
         refused = rejection(node.port)
-        remount("rw")
+        remounted(received, "rw")
 
         assert refused == (2, 3, 2)
         assert rejection(node.port) is None

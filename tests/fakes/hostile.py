@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ class Wire:
         self.datasets: list[bytes] = []
         self.sop_instance_uids: list[str] = []
         self.proposed: list[tuple[str, str]] = []
+        self.bytes_at_once = 2**20
+        """Most that one read takes."""
+        self.rest_seconds = 0.0
+        """Pause before each read: how slow it is."""
 
     def send(self, raw: bytes) -> None:
         self.connection.sendall(raw)
@@ -120,7 +125,8 @@ class Wire:
         got = b""
         while len(got) < n_bytes:
             try:
-                piece = self.connection.recv(n_bytes - len(got))
+                time.sleep(self.rest_seconds)
+                piece = self.connection.recv(min(n_bytes - len(got), self.bytes_at_once))
             except OSError:
                 return got
             if not piece:
@@ -171,9 +177,9 @@ class HostilePeer:
         return [each for wire in self.wires for each in wire.datasets]
 
     @contextmanager
-    def running(self) -> Iterator[HostilePeer]:
-        """Listen for a while."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
+    def running(self, port: int = 0) -> Iterator[HostilePeer]:
+        """Listen for a while, on any free port by default."""
+        with socket.create_server(("127.0.0.1", port)) as server:
             self.port = server.getsockname()[1]
             acceptor = threading.Thread(target=self._accept, args=(server,), daemon=True)
             acceptor.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from deid_node.errors import SpoolBusy
 from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node.assembly import Assembly, Origin, Place, Visit
 from deid_node.node.completeness import Patience
@@ -254,3 +255,25 @@ def test_release_may_count_more_than_a_number(clock: FakeClock) -> None:
     clock.advance(3)
 
     assert list(assembly.closed()) == [ONE]
+
+
+def test_series_is_not_forgotten_when_the_instances_of_another_cannot_be_counted(
+    clock: FakeClock,
+) -> None:
+    fails = True
+
+    def count(series: SeriesKey) -> int:
+        if fails and series == TWO:
+            raise SpoolBusy(seconds=1)
+        return 1
+
+    assembly = Assembly(PATIENCE, count=count, sources={"PACS"}, now=clock)
+    for series in (ONE, TWO):
+        assembly.arrived(series)
+        assembly.answered(series, 1)
+    clock.advance(1000)
+    with pytest.raises(SpoolBusy):
+        assembly.closed()
+    fails = False
+
+    assert set(assembly.closed()) == {ONE, TWO}

@@ -10,8 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import pytest
 
@@ -19,6 +20,7 @@ from deid_node.config.load import create_key, read_key
 from deid_node.config.profile_file import load_profile
 from deid_node.errors import AuditUnusable
 from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.node.records import audit as audit_module
 from deid_node.node.records.audit import AuditLog
 from deid_node.node.records.audit_chain import head_of, verify
 from deid_node.node.records.audit_entry import Entry
@@ -27,6 +29,7 @@ from tests.planted import mr_instance, planted, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
 
 PROFILE = load_profile("basic")
 KEY = Pseudonyms(bytes(range(32)))
@@ -115,6 +118,24 @@ def test_first_line_that_is_wrong_is_named(
     audit.write_bytes(b"".join(line + b"\n" for line in lines))
 
     assert verify(audit, KEY).broken == broken
+
+
+def test_log_whose_clock_was_set_back_is_whole(
+    audit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) - timedelta(days=1)
+
+    monkeypatch.setattr(audit_module, "datetime", Yesterday)
+    with log(audit) as opened:
+        opened.append(entries(1))
+
+    times = [json.loads(line)["at"] for line in audit.read_text().splitlines()]
+    assert times[-1] < times[0]
+    assert verify(audit, KEY).broken is None
+    assert verify(audit, KEY).n_lines == 7
 
 
 def test_log_of_another_key_is_not_vouched_for(audit: Path) -> None:

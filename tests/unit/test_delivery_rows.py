@@ -129,6 +129,19 @@ def test_failures_are_counted_from_the_first_in_a_row(rows: DeliveryRows, clock:
     assert rows.overdue("copies", 0) == []
 
 
+def test_clock_that_steps_back_makes_patience_longer_and_never_shorter(
+    rows: DeliveryRows, clock: FakeClock
+) -> None:
+    rows.failed(ONE, "archive", BUSY, had_success=False)
+    clock.advance(-7 * 86400)
+    rows.failed(ONE, "archive", BUSY, had_success=False)
+    too_early = rows.overdue("archive", 60)
+    clock.advance(7 * 86400 + 60)
+
+    assert too_early == []
+    assert [generation for generation, _ in rows.overdue("archive", 60)] == [ONE]
+
+
 def test_absence_counts_for_what_was_not_tried_and_ends_with_a_success(
     rows: DeliveryRows, clock: FakeClock
 ) -> None:

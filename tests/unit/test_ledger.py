@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import stat
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from deid_node.errors import KeyUnusable, SpoolFull
+from deid_node.errors import KeyUnusable, SpoolBusy, SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node import ledger_database
 from deid_node.node.ledger import Ledger
 from deid_node.node.ledger_database import move
 from deid_node.node.purge_rows import PurgeRows
@@ -18,6 +20,7 @@ from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Kept
 from deid_node.node.states import TRANSITIONS, Generation, Reason, State
 from tests.fakes.clock import FakeClock
+from tests.fakes.faults import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 SERIES = SeriesKey("k7q2m4x9tz3a")
 FIRST = Generation(series=SERIES, number=1)
 LATE = Generation(series=SERIES, number=2)
+DAY = 86400.0
 REASON = Reason(error="UnevenSlices", message="5 slices: one gap is 2 mm", error_id=None)
 
 STEPS = {
@@ -251,18 +255,6 @@ def test_only_what_was_delivered_long_enough_ago_is_purged(
     assert PurgeRows(ledger).purged(FIRST) == (instance(),)
 
 
-def test_start_gives_claims_back_and_lists_open_series(tmp_path: Path, ledger: Ledger) -> None:
-    bring_to(ledger, State.CLAIMED)
-    ledger.arrived(instance(series=SeriesKey("open")))
-
-    again = Ledger(tmp_path / "ledger.sqlite")
-    open_series = again.recover()
-
-    assert open_series == [SeriesKey("open")]
-    assert again.states()[FIRST] is State.RECEIVED
-    again.close()
-
-
 def test_what_was_written_survives_and_is_synced(tmp_path: Path, ledger: Ledger) -> None:
     bring_to(ledger, State.READY)
 
@@ -292,6 +284,55 @@ def test_full_disk_answers_out_of_resources(ledger: Ledger) -> None:
         any(ledger.arrived(instance(f"instance-{n:060}")).is_known for n in range(1000))
 
     assert caught.value.dimse_status == 0xA700
+
+
+def test_locked_ledger_answers_out_of_resources_and_works_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_database, "BUSY_SECONDS", 0.1)
+    ledger = Ledger(tmp_path / "other.sqlite")
+    with locked(tmp_path / "other.sqlite"), pytest.raises(SpoolBusy) as caught:
+        ledger.arrived(instance())
+    ledger.arrived(instance())
+    ledger.close()
+
+    assert caught.value.dimse_status == 0xA700
+
+
+def test_thread_waits_for_another_no_longer_than_a_person_would(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_database, "BUSY_SECONDS", 0.1)
+    waited: list[BaseException] = []
+
+    def answer() -> None:
+        try:
+            ledger.answers()
+        except SpoolBusy as error:
+            waited.append(error)
+
+    with ledger.database.transaction():
+        other = threading.Thread(target=answer)
+        other.start()
+        other.join(60)
+
+    assert len(waited) == 1
+    assert ledger.answers()
+
+
+def test_clock_that_is_set_back_changes_no_state_and_the_order_only(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    bring_to(ledger, State.RECEIVED)
+    clock.advance(-7 * DAY)
+    ledger.arrived(instance(series=SeriesKey("later")))
+    ledger.received(SeriesKey("later"))
+
+    due = ledger.due(2)
+    claims = [ledger.claim(each) for each in due]
+
+    assert set(due) == {FIRST, Generation(series=SeriesKey("later"), number=1)}
+    assert None not in claims
 
 
 def test_ledger_of_another_key_is_refused(ledger: Ledger) -> None:

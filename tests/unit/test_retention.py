@@ -98,6 +98,18 @@ def test_pictures_have_a_time_of_their_own(node: Node, originals: float, picture
     assert node.kept() == {"received": [], "outbox": [], "work": []}
 
 
+def test_clock_that_steps_back_purges_nothing_early_and_everything_in_the_end(node: Node) -> None:
+    retention = node.retain(originals=1, pictures=1)
+    node.deliver("a")
+    seen = []
+    for hours in (-48, 24, 24, 1):
+        node.clock.advance(hours * HOUR)
+        retention.step()
+        seen.append(len(node.kept()["received"]))
+
+    assert seen == [1, 1, 1, 0]
+
+
 def test_picture_of_what_was_delivered_long_ago_is_asked_for_once(node: Node) -> None:
     retention = node.retain(originals=0, pictures=0)
     node.deliver("a")

@@ -159,6 +159,20 @@ def test_run_is_a_step_of_the_worker(node: Node) -> None:
     assert (stage.limit_seconds, stage.slots) == (10, 1)
 
 
+def test_claim_that_a_failed_run_left_is_given_back_once_nothing_runs(node: Node) -> None:
+    node.staging.step()
+    before = node.worker.n_given_back
+    node.staging.step()
+    while_it_ran = node.worker.n_given_back
+    node.due.clear()
+    node.engine.live.clear()
+
+    node.staging.step()
+
+    assert while_it_ran == before
+    assert node.worker.n_given_back == before + 1
+
+
 def test_stuck_series_is_held_and_the_node_is_told(node: Node) -> None:
     node.staging.step()
     before = list(node.stuck)
@@ -195,13 +209,14 @@ def test_engine_that_does_not_start_is_started_by_a_later_step(
 def test_stop_gives_back_what_still_runs_and_nothing_begins_after_it(node: Node) -> None:
     node.staging.step()
     node.engine.live.clear()
+    before = node.worker.n_given_back
 
     is_idle = node.staging.stop(3)
     node.staging.step()
 
     assert not is_idle
     assert node.engine.stopped == [3]
-    assert node.worker.n_given_back == 1
+    assert node.worker.n_given_back == before + 1
     assert node.engine.live == []
 
 

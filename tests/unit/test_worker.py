@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from deid_node.errors import (
 from deid_node.headers.pseudonyms import InstanceKey, Pseudonyms, SeriesKey
 from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
+from deid_node.node.open_series import give_back
 from deid_node.node.outbox import Outbox
 from deid_node.node.records.series_records import SeriesRecords
 from deid_node.node.retention import Retention
@@ -348,8 +350,13 @@ def test_next_series_is_worked_on_after_a_fault(node: Node) -> None:
     assert node.ledger.states()[Generation(series=other, number=1)] is State.READY
 
 
-def test_series_that_found_the_disk_full_is_worked_on_again(node: Node) -> None:
-    node.deidentify = failing(SpoolFull(free_bytes=0, reserve_bytes=1))
+@pytest.mark.parametrize(
+    "error", [SpoolFull(free_bytes=0, reserve_bytes=1), OSError(errno.EROFS, "read-only")]
+)
+def test_series_that_found_the_disk_full_or_read_only_is_worked_on_again(
+    node: Node, error: Exception
+) -> None:
+    node.deidentify = failing(error)
     node.receive(b"1")
 
     pause = node.worker.step()
@@ -412,7 +419,7 @@ def crash(node: Node) -> None:
     node.deidentify = die
     with pytest.raises(KeyboardInterrupt):
         node.worker.step()
-    node.ledger.recover()
+    give_back([FIRST], ledger=node.ledger)
     node.start_worker()
     node.deidentify = result
 

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deid_node.errors import SpoolFull
+from deid_node.errors import SpoolBusy, SpoolFull
 from deid_node.node.states import State
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Keeping:
 
         Raises
         ------
-        SpoolFull
-            If there is no room; nothing stays.
+        SpoolFull, SpoolBusy
+            If there is no room, or the ledger is locked; nothing stays.
         Exception
             If disk or database fail. The file may stay, and is taken up at the next start.
         """
@@ -99,7 +99,7 @@ class Keeping:
         settled = self._spool.settle([entry.draft for entry in entries])
         try:
             arrivals = self._ledger.arrived_together([kept for kept, _ in settled])
-        except SpoolFull:
+        except (SpoolFull, SpoolBusy):
             # Rolled back for certain, and files that nobody knows of would fill the disk further.
             self._spool.discard(kept for kept, is_new in settled if is_new)
             raise

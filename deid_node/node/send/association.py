@@ -105,6 +105,7 @@ class Association:
         message_id = self.n_requests % 0x10000
         numbered = dict(sorted({**command, pdu.MESSAGE_ID: message_id}.items()))
         self._send(context_id, pdu.command_set(numbered), dataset, length)
+        self._connection.wait_until_taken()
         answer = self.receive(self._settings.answer_seconds)
         if (
             answer.number(pdu.COMMAND_FIELD) != int(command[pdu.COMMAND_FIELD]) | pdu.IS_RESPONSE

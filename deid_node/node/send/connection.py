@@ -6,10 +6,12 @@ not for the rest of half an answer.
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
 import ssl
 import struct
+import termios
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from deid_node.config.destinations import DicomDestination
 
 _PDU_HEAD: Final = struct.Struct(">BxI")
+_INT: Final = struct.Struct("i")
 _RECEIVE_BYTES: Final = 65_536
+_LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether a slow peer has taken more."""
 
 
 class Connection:
@@ -77,6 +82,29 @@ class Connection:
             self.fail("it takes no more bytes")
         except OSError:
             self.fail("the association broke off")
+
+    def wait_until_taken(self) -> None:
+        """Return when the peer has all that was written, or says something.
+
+        What this system holds for it may be minutes of a slow line: no time for its answer
+        runs out meanwhile.
+        """
+        hurry_acknowledgement(self._socket)
+        untaken, since = self._untaken(), time.monotonic()
+        while untaken and self.is_quiet(min(_LOOK_SECONDS, self._settings.stall_seconds)):
+            rest, now = self._untaken(), time.monotonic()
+            if rest < untaken:
+                untaken, since = rest, now
+            elif now - since >= self._settings.stall_seconds:
+                self.fail("it takes no more bytes")
+
+    def _untaken(self) -> int:
+        """Count the bytes that the peer has not acknowledged (SIOCOUTQ of tcp(7))."""
+        try:
+            raw = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(_INT.size))
+        except OSError:
+            return 0  # it is gone, which the next read tells
+        return int(_INT.unpack(raw)[0])
 
     def receive(self, deadline: float, *, at_most: int) -> tuple[int, bytes]:
         """Read one PDU.
