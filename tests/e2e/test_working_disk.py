@@ -100,9 +100,9 @@ def read_only(folder: Path) -> Callable[[], None]:
     ("place", "options", "fail"),
     [
         ("spool", "size=16m", without_space),
-        ("spool", "size=16m,nr_inodes=400", without_names),
+        pytest.param("spool", "size=16m,nr_inodes=400", without_names, marks=pytest.mark.slow),
         ("spool/outbox", "size=16m", read_only),
-        ("spool/work", "size=16m", read_only),
+        pytest.param("spool/work", "size=16m", read_only, marks=pytest.mark.slow),
     ],
     ids=["no space", "no names", "read-only outbox", "read-only pictures"],
 )
