@@ -163,7 +163,7 @@ def perfect(head: str = "perfect", **changed: Any) -> Row:  # noqa: ANN401 - any
 
 
 def test_a_perfect_head_meets_every_goal() -> None:
-    assert [f.met for f in findings([perfect()])] == [True] * 9
+    assert [f.met for f in findings([perfect()])] == [True] * 10
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,7 @@ def test_a_perfect_head_meets_every_goal() -> None:
         ({"residue": 0.021}, [6]),
         ({"leak": 0.051}, [7]),
         ({"tissue": 0.111}, [8]),
+        ({"far_ml": 0.01}, [9]),
     ],
 )
 def test_each_figure_out_of_bounds_misses_its_own_goal(

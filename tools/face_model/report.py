@@ -9,6 +9,8 @@ import numpy as np
 
 from face_model.score import FEATURES
 
+from face_model.score import FAR_MM
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 COMPOSITE_MEAN, COMPOSITE_LEAST, FEATURE_LEAST, EARS_MEAN = 0.99, 0.97, 0.95, 0.97
 CSF_SHARE, RESIDUE_MOST, LEAK_MOST, TISSUE_MOST = 0.95, 0.02, 0.05, 0.11
+FAR_ML_MOST = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,11 @@ def findings(rows: list[Row]) -> list[Finding]:
         _every("surface residue", _known(rows, lambda s: s.residue), RESIDUE_MOST),
         _every("SEG leak", _known(rows, lambda s: s.leak), LEAK_MOST),
         _every("tissue removed", _known(rows, lambda s: s.tissue), TISSUE_MOST),
+        _every(
+            f"tissue farther than {FAR_MM:g} mm, in ml,",
+            _known(rows, lambda s: s.far_ml),
+            FAR_ML_MOST,
+        ),
     ]
 
 
