@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from face_model.score import FEATURES
-
-from face_model.score import FAR_MM
+from face_model.score import FAR_MM, FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
