@@ -24,9 +24,7 @@ from deid_node.face.region import (
     floating,
     in_front,
     largest,
-    middle,
     outward,
-    through_air,
 )
 from deid_node.face.shrunk import read, shrink
 from deid_node.face.voxels import positive
@@ -128,8 +126,7 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
     tissue = _tissue(estimate, volume, grid).ravel()[nearest]
     face, ears = largest(face, share=SPECK_SHARE), beside(ears, brain) * policy.ears
     before, aside = in_front(face), outward(ears, brain)
-    centre = middle(brain)
-    removal = through_air(np.maximum(before, aside), tissue, centre).ravel()[nearest]
+    removal = np.maximum(before, aside).ravel()[nearest]
     scale = 1.0 if estimate.frame is None else estimate.frame.scale
     guard = np.where(aside > before, policy.ear_guard_mm, policy.brain_guard_mm * scale)
     reserve = _reserve(brain, guard.astype(np.float32), grid)
@@ -137,8 +134,7 @@ def shape_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> ND
     lost = floating(tissue, level > 0, brain)
     if lost.any():
         # only what floats is carried to the front: ears are not
-        removal = np.maximum(removal, in_front(lost.astype(np.float32)))
-        removal = through_air(removal, tissue, centre).ravel()[nearest]
+        removal = np.maximum(removal, in_front(lost.astype(np.float32))).ravel()[nearest]
         level = np.minimum(_level(removal, grid, policy), reserve)
     # what the model itself calls face or ear goes, however dark it is
     named = _level(np.maximum(face, ears).ravel()[nearest], grid, policy)

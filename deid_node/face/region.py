@@ -152,38 +152,6 @@ def outward(ears: NDArray[np.float32], brain: NDArray[np.float32]) -> NDArray[np
     return np.concatenate([left, np.maximum.accumulate(ears[centre:], axis=RIGHT)], axis=RIGHT)
 
 
-def through_air(
-    probability: NDArray[np.float32], tissue: NDArray[np.bool_], centre: int
-) -> NDArray[np.float32]:
-    """Extend a region outward to either side and downwards, until it meets tissue.
-
-    Without this the sides of the mask would trace the outline of cheeks and chin. It never
-    spreads towards the middle: where the signal fades, a neck looks like air.
-
-    Parameters
-    ----------
-    probability : (i, j, k) ndarray of float32
-        Of the region.
-    tissue : (i, j, k) ndarray of bool
-        What it must not pass.
-    centre
-        Index along the axis to the right from which "outward" counts.
-    """
-    out = probability.copy()
-    right, left = out[centre:], out[:centre][::-1]
-    _sweep(right, ~tissue[centre:])
-    _sweep(left, ~tissue[:centre][::-1])
-    _sweep(np.moveaxis(out, TOP, 0)[::-1], np.moveaxis(~tissue, TOP, 0)[::-1])
-    return out
-
-
-def _sweep(region: NDArray[np.float32], air: NDArray[np.bool_]) -> None:
-    """Carry a region along its first axis, in place, as far as there is air."""
-    for before in range(len(region) - 1):
-        here = region[before + 1]
-        np.maximum(here, region[before] * air[before + 1], out=here)
-
-
 def divide_air(
     level: NDArray[np.float32], tissue: NDArray[np.bool_], spacing_mm: float
 ) -> NDArray[np.float32]:

@@ -156,6 +156,7 @@ def perfect(head: str = "perfect", **changed: Any) -> Row:  # noqa: ANN401 - any
         tissue=0.09,
         residue=0.0,
         leak=0.01,
+        upright=0.01,
         shown=0.0,
         far_ml=0.0,
     )

@@ -89,6 +89,7 @@ def test_a_mask_of_the_tissue_alone_covers_all_and_draws_the_skin(
     assert set(got.coverage.values()) == {1.0}
     assert (got.composite, got.ears, got.residue, got.tissue) == (1.0, 1.0, 0.0, 1.0)
     assert got.leak > 0.95
+    assert got.upright < 0.01
     assert got.shown == 1.0
 
 
@@ -110,6 +111,8 @@ def test_a_plane_through_the_air_draws_the_skin_only_where_it_meets_it(
     # within 2 mm of a ball of 80 mm: a ring from 62.4 to 65 mm; the plane is 200 mm square
     ring, plane = np.pi * (65.0**2 - 62.4**2), 200**2 - np.pi * 62.4**2
     assert got.leak == pytest.approx(ring / plane, rel=0.3)
+    # four strips more, out to 10 mm: a ring from 65 to 74.8 mm
+    assert got.upright == pytest.approx(np.pi * (74.8**2 - 65.0**2) / 4 / plane, rel=0.1)
     assert got.shown is not None
     assert got.shown < 0.1
     assert got.composite is not None

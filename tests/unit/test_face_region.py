@@ -18,7 +18,6 @@ from deid_node.face.region import (
     in_front,
     largest,
     outward,
-    through_air,
 )
 
 
@@ -154,32 +153,6 @@ def test_without_a_brain_the_middle_is_that_of_the_grid() -> None:
 
     assert closed[0, 5, 5] == closed[11, 5, 5] == 1
     assert not closed[3:9].any()
-
-
-def test_the_mask_goes_outward_through_air_and_stops_at_tissue() -> None:
-    face = empty((slice(5, 7), slice(8, 12), slice(5, 6)))
-    tissue = np.zeros(face.shape, bool)
-    tissue[9, 9, 5] = True
-    tissue[5, 10, 2] = True
-
-    out = through_air(face, tissue, 6)
-
-    assert out[7:9, 9, 5].all()
-    assert not out[9:, 9, 5].any()
-    assert out[:5, 9, 5].all()
-    assert out[5, 10, 3:5].all()
-    assert not out[5, 10, :3].any()
-    assert not out[:, :, 6:].any()
-    assert not out[:, :8].any()
-
-
-def test_the_mask_never_spreads_towards_the_middle() -> None:
-    ears = empty((slice(1, 3), slice(5, 7), slice(5, 7)), (slice(9, 11), slice(5, 7), slice(5, 7)))
-
-    out = through_air(ears, np.zeros(ears.shape, bool), 6)
-
-    assert out[0, 5, 5] == out[11, 5, 5] == 1
-    assert not out[3:9].any()
 
 
 def test_tissue_that_would_float_is_found() -> None:

@@ -152,6 +152,19 @@ def test_the_mask_ends_at_the_edge_of_the_volume_and_not_along_the_skin() -> Non
     assert (out_front | out_sides | out_down)[body & air].mean() > 0.99
 
 
+def test_what_lies_across_the_air_below_the_ears_stays() -> None:
+    """A shoulder below the ear is neither: the air between them is shared out."""
+    volume = head_volume()
+    places = voxel_places(volume)
+    shoulder = (np.abs(places[0]) > 85) & (places[2] < -82)
+    volume.stored[shoulder] = 500
+
+    mask = shape_mask(FakeFaceModel().estimate(volume), volume, MaskPolicy(margin_mm=6.0))
+
+    assert shoulder.sum() > 1000
+    assert not mask[shoulder].any()
+
+
 def test_every_order_of_the_voxels_gives_the_same_mask() -> None:
     volume = head_volume(turn=rotation(9, 14))
     model = FakeFaceModel(spacing_mm=6.0)

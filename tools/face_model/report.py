@@ -45,7 +45,7 @@ def table(rows: list[Row]) -> str:
     """Lay out one defacer's rows; a last line gives the means."""
     heads = " ".join(f"{name:>6s}" for name in (*FEATURES, "compos"))
     lines = [
-        f"{'':24s} {heads}  brain   csf tissue residue  leak shown far_ml CPU-s verdict",
+        f"{'':24s} {heads}  brain   csf tissue residue  leak upright shown far_ml CPU-s verdict",
         *(_line(row) for row in rows),
         _mean_line(rows),
     ]
@@ -61,7 +61,7 @@ def _line(row: Row) -> str:
     )
     shares = (
         f"{_percent(s.tissue, 6)} {_percent(s.residue, 7)}"
-        f" {_percent(s.leak, 5)} {_percent(s.shown, 5)}"
+        f" {_percent(s.leak, 5)} {_percent(s.upright, 7)} {_percent(s.shown, 5)}"
     )
     return (
         f"{row.head[:24]:24s} {' '.join(cells)} {counts} {shares}"
@@ -77,6 +77,7 @@ def _mean_line(rows: list[Row]) -> str:
         _percent(_average([s.tissue for s in scores]), 6),
         _percent(_average([s.residue for s in scores]), 7),
         _percent(_average([s.leak for s in scores]), 5),
+        _percent(_average([s.upright for s in scores]), 7),
         _percent(_average([s.shown for s in scores]), 5),
     ]
     far, cpu = np.mean([s.far_ml for s in scores]), np.mean([row.cpu_s for row in rows])

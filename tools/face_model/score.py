@@ -56,6 +56,9 @@ LEFT_MM = 2.0
 LEAK_MM = 2.0
 """A border no farther than this from the skin draws the skin, in mm."""
 
+UPRIGHT_STRIPS = 4
+"""Strips of `LEAK_MM` beyond the first that tell how much a border upright on the skin has in each."""
+
 ROUNDING_MM = 0.02
 """Distances of voxels that are meant to be whole mm are off by less than this, in mm."""
 
@@ -91,6 +94,11 @@ class Scores:
         skin and air: there a SEG of the mask draws the skin, if only where it is cut. The outer
         border is all faces between a masked voxel and an unmasked one of which at least one is
         outside air; the edge of the volume is no border. Wanted: at most 0.05.
+    upright : float
+        What `leak` would be if the border near the skin were like the border farther out: the
+        mean share in each of `UPRIGHT_STRIPS` strips of `LEAK_MM` beyond the first. A border that
+        leaves the skin at right angles has this much within `LEAK_MM` too; what `leak` is above
+        it runs along the skin.
     shown : float or None
         Share of the facial surface that lies within `LEAK_MM` of the outer border: what of a
         face can be drawn from a SEG. Wanted: 0.
@@ -108,6 +116,7 @@ class Scores:
     tissue: float
     residue: float | None
     leak: float
+    upright: float
     shown: float | None
     far_ml: float
 
@@ -190,6 +199,7 @@ def score(head: Head, removed: NDArray[np.bool_], surface: Surface) -> Scores:
         None if known is None else int((removed & known).sum()) for known in (head.brain, head.csf)
     )
     border, area = _outer_border(head, removed, surface)
+    leak, upright = _leak(border, area, surface)
     return Scores(
         coverage=covered,
         composite=float(np.mean(parts)) if parts else None,
@@ -200,7 +210,8 @@ def score(head: Head, removed: NDArray[np.bool_], surface: Surface) -> Scores:
         csf_ml=None if csf is None else csf * ml,
         tissue=float(removed[head.tissue].mean()),
         residue=_residue(head, removed, surface),
-        leak=_leak(border, area, surface),
+        leak=leak,
+        upright=upright,
         shown=_shown(border, surface),
         far_ml=_far(head, removed, surface) * ml,
     )
@@ -314,11 +325,20 @@ def _outer_border(
     return np.concatenate([s[0] for s in sides]), np.concatenate([s[1] for s in sides])
 
 
-def _leak(border: NDArray[np.float64], area: NDArray[np.float64], surface: Surface) -> float:
+def _leak(
+    border: NDArray[np.float64], area: NDArray[np.float64], surface: Surface
+) -> tuple[float, float]:
+    """Share out the border by its distance from the skin: `Scores.leak`, `Scores.upright`."""
     if not len(border):
-        return 0.0
-    distance, _ = KDTree(surface.edges).query(border, distance_upper_bound=LEAK_MM + ROUNDING_MM)
-    return float(np.average(np.isfinite(distance), weights=area))
+        return 0.0, 0.0
+    reach = LEAK_MM * (1 + UPRIGHT_STRIPS) + ROUNDING_MM
+    distance, _ = KDTree(surface.edges).query(border, distance_upper_bound=reach)
+    near = distance <= LEAK_MM + ROUNDING_MM
+    beyond = np.isfinite(distance) & ~near
+    return (
+        float(np.average(near, weights=area)),
+        float(np.average(beyond, weights=area)) / UPRIGHT_STRIPS,
+    )
 
 
 def _shown(border: NDArray[np.float64], surface: Surface) -> float | None:
