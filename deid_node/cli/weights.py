@@ -192,6 +192,7 @@ def bench(
     accuracy: Annotated[
         str, typer.Option(help="How much work it puts into the head: exact, balanced or fast.")
     ] = "fast",
+    folds: Annotated[int, typer.Option(min=0, help="Folds that are asked; 0 asks all.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all.")] = 0,
     seconds: Annotated[float, typer.Option(min=1, help="Time that it may take.")] = 21600,
     voxels: Annotated[int, typer.Option(min=16, max=512, help="Edge of the drawn head.")] = 256,
@@ -211,7 +212,12 @@ def bench(
     if accuracy not in EFFORTS:
         raise typer.BadParameter("exact, balanced or fast", param_hint="--accuracy")
     cost = measure(
-        _place(name, folder), accuracy=accuracy, threads=threads, seconds=seconds, edge=voxels
+        _place(name, folder),
+        accuracy=accuracy,
+        folds=folds,
+        threads=threads,
+        seconds=seconds,
+        edge=voxels,
     )
     if json:
         say_json({"name": name, "accuracy": accuracy, **asdict(cost)})

@@ -193,15 +193,15 @@ def face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter])
         first=load_model(default_weights(), threads=face.threads),
         second=segmenter(folder, face),
         meaning=meaning_of(folder),
-        accuracy=face.accuracy,
+        accuracy=face.accuracy if not face.folds else f"{face.accuracy}, {face.folds} folds",
     )
 
 
 def _in_this_process(folder: Path, face: Face) -> Segmenter:
-    from deid_node.face.nnunet.effort import EFFORTS  # noqa: PLC0415 - as in `recipe_from`
+    from deid_node.face.nnunet.effort import effort_of  # noqa: PLC0415 - as in `recipe_from`
     from deid_node.face.nnunet.imported import load_imported  # noqa: PLC0415 - as in `recipe_from`
 
-    return load_imported(folder, EFFORTS[face.accuracy], threads=face.threads)
+    return load_imported(folder, effort_of(face.accuracy, face.folds), threads=face.threads)
 
 
 def _overrule(raw: dict[str, Any], environment: Mapping[str, str]) -> None:

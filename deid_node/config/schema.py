@@ -153,6 +153,7 @@ class Face(Section):
     accuracy: Literal["exact", "balanced", "fast"] = Field(
         "balanced", description="How much work an imported model puts into one head."
     )
+    folds: int = Field(0, ge=0, description="Folds of an imported model to ask; 0 asks all.")
     seconds: float = Field(
         21600, gt=0, description="Time an imported model may take for one series, in seconds."
     )

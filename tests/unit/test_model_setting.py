@@ -82,7 +82,7 @@ def test_an_imported_model_looks_beside_the_default_one(tmp_path: Path) -> None:
 def test_folders_and_the_node_run_an_imported_model_in_a_process_of_its_own(
     tmp_path: Path,
 ) -> None:
-    limits = "seconds = 7\nmemory_gib = 3"
+    limits = "folds = 2\nseconds = 7\nmemory_gib = 3"
     settings = settings_of(tmp_path, f'model = "paper"\naccuracy = "fast"\n{limits}')
     destination = FolderDestination(name="out", folder=tmp_path / "out")
 
@@ -91,10 +91,11 @@ def test_folders_and_the_node_run_an_imported_model_in_a_process_of_its_own(
         Service(settings)._loaded_recipe().model,
     ):
         assert isinstance(model, PairedModel)
+        assert " fast, 2 folds, with " in model.card.version
         process = model.second
         assert isinstance(process, InferenceProcess)
         assert process._seconds == 7
-        assert process._arguments[1:] == ["fast", "1", str(3 << 30)]
+        assert process._arguments[1:] == ["fast", "2", "1", str(3 << 30)]
         process.close()
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from deid_node.errors import WeightsUnusable
 from deid_node.face.nnunet import near as near_module
 from deid_node.face.nnunet import openvino_unet as on_openvino
-from deid_node.face.nnunet.effort import BALANCED, EFFORTS, EXACT, FAST
+from deid_node.face.nnunet.effort import BALANCED, EFFORTS, EXACT, FAST, effort_of
 from deid_node.face.nnunet.imported import ImportedModel, load_imported, meaning_of
 from deid_node.face.nnunet.lines import resample_quickly
 from deid_node.face.nnunet.near import Points, fewest_windows, windows_that_matter
@@ -219,17 +219,17 @@ def test_a_network_that_openvino_cannot_run_is_refused(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(("accuracy", "folds"), [("balanced", 2), ("fast", 1)])
-def test_lesser_efforts_need_no_torch_and_ask_the_folds_that_they_name(
+@pytest.mark.parametrize(("accuracy", "folds"), [("balanced", 0), ("fast", 0), ("fast", 1)])
+def test_lesser_efforts_need_no_torch_and_ask_all_folds_or_as_many_as_are_wanted(
     tmp_path: Path, accuracy: str, folds: int
 ) -> None:
     arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
     assert run("weights", "import", MODELS / "v1.zip", *arguments) == 0
 
-    loaded = load_imported(tmp_path / "m", EFFORTS[accuracy], threads=1)
+    loaded = load_imported(tmp_path / "m", effort_of(accuracy, folds), threads=1)
     labels = loaded.segment(head((20, 20, 20)), (1.0, 1.0, 1.0), near((20, 20, 20)))
 
-    assert len(loaded.folds) == folds
+    assert len(loaded.folds) == (folds or 2)
     assert labels.shape == (20, 20, 20)
 
 

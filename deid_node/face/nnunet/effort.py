@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -36,6 +36,13 @@ EXACT: Final = Effort(folds=None, mirrored=True, engine="torch", precision="f32"
 BALANCED: Final = Effort(
     folds=None, mirrored=False, engine="openvino", precision="bf16", windows="near"
 )
-FAST: Final = Effort(folds=1, mirrored=False, engine="openvino", precision="bf16", windows="fitted")
+FAST: Final = Effort(
+    folds=None, mirrored=False, engine="openvino", precision="bf16", windows="fitted"
+)
 
 EFFORTS: Final = {"exact": EXACT, "balanced": BALANCED, "fast": FAST}
+
+
+def effort_of(accuracy: str, folds: int) -> Effort:
+    """Give an effort by its name, with a number of folds; 0 asks all."""
+    return replace(EFFORTS[accuracy], folds=folds or None)

@@ -44,7 +44,7 @@ class Cost:
 
 
 def measure(
-    model: Path, *, accuracy: str, threads: int, seconds: float, edge: int = VOXELS
+    model: Path, *, accuracy: str, folds: int, threads: int, seconds: float, edge: int = VOXELS
 ) -> Cost:
     """Run an imported model on a drawn head; what it answers is not looked at.
 
@@ -54,6 +54,8 @@ def measure(
         Its folder.
     accuracy
         Name of its effort.
+    folds
+        How many it asks; 0 asks all.
     threads
         CPU threads; 0 leaves the choice to the engine.
     seconds
@@ -71,7 +73,12 @@ def measure(
     image, near = _head(edge)
     began = time.monotonic()
     process = InferenceProcess(
-        model, accuracy=accuracy, threads=threads, seconds=seconds, memory_bytes=64 * GIB
+        model,
+        accuracy=accuracy,
+        folds=folds,
+        threads=threads,
+        seconds=seconds,
+        memory_bytes=64 * GIB,
     )
     try:
         process.segment(image, (1.0, 1.0, 1.0), near)

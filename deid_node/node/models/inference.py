@@ -47,6 +47,8 @@ class InferenceProcess:
         Of the imported model.
     accuracy
         Name of its effort.
+    folds
+        How many it asks; 0 asks all.
     threads
         CPU threads; 0 leaves the choice to the engine.
     seconds
@@ -61,13 +63,20 @@ class InferenceProcess:
     """
 
     def __init__(
-        self, folder: Path, *, accuracy: str, threads: int, seconds: float, memory_bytes: int
+        self,
+        folder: Path,
+        *,
+        accuracy: str,
+        folds: int = 0,
+        threads: int,
+        seconds: float,
+        memory_bytes: int,
     ) -> None:
         self._name = folder.name
         self._seconds = seconds
         self._threads = threads
         self._not_loaded = f"model {self._name} cannot be loaded in {memory_bytes / GIB:g} GiB"
-        self._arguments = [str(folder), accuracy, str(threads), str(memory_bytes)]
+        self._arguments = [str(folder), accuracy, str(folds), str(threads), str(memory_bytes)]
         self.used: dict[str, float] = {}
         """CPU-seconds of the process so far and its peak memory in bytes, after an answer."""
         self._start()
@@ -154,6 +163,7 @@ def inference_apart(folder: Path, face: Face) -> InferenceProcess:
     return InferenceProcess(
         folder,
         accuracy=face.accuracy,
+        folds=face.folds,
         threads=face.threads,
         seconds=face.seconds,
         memory_bytes=round(face.memory_gib * GIB),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from deid_node.errors import DeidNodeError
-from deid_node.face.nnunet.effort import EFFORTS
+from deid_node.face.nnunet.effort import effort_of
 from deid_node.face.nnunet.imported import load_imported
 from deid_node.node.models.frames import read_message, write_message
 from deid_node.node.own_process import keep_memory_private
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deid_node.face.nnunet.imported import ImportedModel
 
 KIB: Final = 1024
-FOLDER, ACCURACY, THREADS, MEMORY = range(1, 5)
+FOLDER, ACCURACY, FOLDS, THREADS, MEMORY = range(1, 6)
 
 
 def main(arguments: list[str]) -> None:
@@ -34,13 +34,13 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments
-        Program, model folder, name of the effort, threads, bytes of memory.
+        Program, model folder, name of the effort, folds, threads, bytes of memory.
     """
     keep_memory_private()
     _bound_memory(int(arguments[MEMORY]))
     requests, answers = _own_pipes()
     try:
-        effort = EFFORTS[arguments[ACCURACY]]
+        effort = effort_of(arguments[ACCURACY], int(arguments[FOLDS]))
         model = load_imported(Path(arguments[FOLDER]), effort, threads=int(arguments[THREADS]))
     except DeidNodeError as error:
         write_message(answers, {"unusable": str(error)})
