@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from face_model.head import Head, face_axes
-from face_model.score import Scores, Surface, find_surface, score
+from face_model.head_surface import Surface, find_surface
+from face_model.score import Scores, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from face_model import turned
 from face_model.defacers import Plain, Runtime, peers
 from face_model.drawn_heads import drawn_heads
+from face_model.head_surface import find_surface
 from face_model.real_heads import real_heads
 from face_model.report import Row, findings, summary, table
-from face_model.score import find_surface, score
+from face_model.score import score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

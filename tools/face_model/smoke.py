@@ -19,7 +19,8 @@ from deid_node.face.openvino_model import load_model
 from face_model import export, network, targets, toy, train
 from face_model.defacers import Runtime
 from face_model.drawn_heads import drawn_heads
-from face_model.score import find_surface, score
+from face_model.head_surface import find_surface
+from face_model.score import score
 
 SEEDS = {"training_seg_01.nii.gz": 1, **dict(zip(train.HELD_OUT, (2, 3), strict=True))}
 SETTINGS = train.Settings(

@@ -16,8 +16,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from face_model.head_surface import find_surface
 from face_model.report import Row, table
-from face_model.score import find_surface, score
+from face_model.score import score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
