@@ -179,6 +179,15 @@ def image() -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((20, 20, 20)).astype(np.float32)
 
 
+def test_a_signal_to_the_nodes_group_does_not_reach_the_model(
+    started: Callable[..., InferenceProcess],
+) -> None:
+    """Ctrl-C in a terminal asks the node to stop in order, after the series it is at."""
+    process = started("works")
+
+    assert os.getpgid(process._process.pid) != os.getpgid(0)
+
+
 def test_the_real_process_gives_the_answer_of_this_one_and_is_bounded(imported: Path) -> None:
     near = np.ones((20, 20, 20), bool)
     process = InferenceProcess(
