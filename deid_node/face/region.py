@@ -21,6 +21,10 @@ SMOOTHING = 0.6
 """Gaussian smoothing of distances, in voxels: takes the steps of the grid out of the surface
 (error 0.15 instead of 0.3 voxels) and shrinks a ball of radius 4 voxels by 0.1 voxels."""
 
+AIR_SMOOTHING = 1.0
+"""Gaussian smoothing of the border in the air, in voxels: single voxels of noise would dent it, and
+whoever slices the head otherwise would get another border."""
+
 EDGE = 3
 """Voxels at the edge of a box that its slopes and the smoothing of distances make uncertain."""
 
@@ -182,7 +186,8 @@ def divide_air(
         ndimage.distance_transform_edt(~each, sampling=spacing_mm) for each in (gone, stays)
     )
     air = largest((~tissue).astype(np.float32), share=POCKET_SHARE) > BORDER
-    return np.where(air, ((to_rest - to_gone) / 2).astype(np.float32), level)
+    between = ndimage.gaussian_filter((to_rest - to_gone) / 2, AIR_SMOOTHING)
+    return np.where(air, between.astype(np.float32), level)
 
 
 def floating(

@@ -217,10 +217,20 @@ def test_air_goes_with_the_tissue_nearest_to_it() -> None:
 
     divided = divide_air(level, tissue, spacing)
 
-    np.testing.assert_array_equal(divided[~tissue] > 0, to_gone < to_rest)
     np.testing.assert_array_equal(divided[tissue], level[tissue])
-    deep = np.abs((to_rest - to_gone) / 2)
-    np.testing.assert_allclose(np.abs(divided[~tissue]), deep, rtol=1e-5)
+    between = (to_rest - to_gone) / 2
+    clear = np.abs(between) > spacing / 2  # nearer to the border smoothing may move it
+    np.testing.assert_array_equal((divided[~tissue] > 0)[clear], (to_gone < to_rest)[clear])
+    np.testing.assert_allclose(divided[~tissue], between, atol=spacing)
+    assert clear.mean() > 0.7
+
+
+def test_the_border_in_the_air_is_smoother_than_the_skin_below_it() -> None:
+    level, tissue = halves()
+    air = divide_air(level, tissue, 3.0)[:, :, 12:]
+
+    # unsmoothed the skin's steps go on into the air: 0.95 mm along the border
+    assert np.abs(np.diff(air, 2, axis=1)).max() < 0.3
 
 
 def test_pockets_within_the_head_stay_as_they_were() -> None:
