@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROJECT: Final = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT))
+
 N_SERIES: Final = 5
 N_ASSOCIATIONS: Final = 300
 N_IDLE: Final = 200
@@ -294,6 +296,8 @@ def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
     from deid_node.node.storage_scp import StorageSCP
     from tests.fakes.assembly import by_silence
 
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     ledger = Ledger(folder / "ledger.sqlite")
     if not durable:
         os.fsync = os.fdatasync = lambda _fd: None  # type: ignore[assignment]
@@ -309,7 +313,7 @@ def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
         pseudonyms=Pseudonyms(bytes(range(32))),
     )
     scp.start()
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    signal.sigwait(stopping)
     scp.stop()
 
 
