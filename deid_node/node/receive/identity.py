@@ -37,6 +37,10 @@ _SHORT_VRS: Final = frozenset(
 """With a length of two bytes; a quick way for what is most of a header."""
 
 
+Opening = bytes | bytearray | memoryview
+"""First bytes of a dataset."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """The UIDs by which an instance is kept.
@@ -61,7 +65,14 @@ class _Incomplete(Exception):
     """The bytes end before the answer."""
 
 
-def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity | None:
+_UNPACK: Final = {
+    order: tuple(struct.Struct(order + each).unpack_from for each in ("HH2sH", "HHI", "I"))
+    for order in "<>"
+}
+"""Tag with VR and short length, tag with long length, and long length alone."""
+
+
+def identify(opening: Opening, transfer_syntax_uid: str) -> Identity | None:
     """Read SOP Instance UID and Series Instance UID.
 
     Whether VRs are there is seen from the first element, as pydicom does: some senders
@@ -86,78 +97,77 @@ def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity |
     """
     if len(opening) < _HEAD:
         return None
-    reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
     try:
-        return reader.identity(explicit=b"AA" <= opening[4:6] <= b"ZZ")
+        return _Reader(opening, transfer_syntax_uid).identity()
     except _Incomplete:
         return None
 
 
 def following(
-    opening: bytes | bytearray, transfer_syntax_uid: str, *, at: int
-) -> Iterator[tuple[int, bytes]]:
-    """Give tag and value of the elements from byte `at` on, as far as they are at hand."""
-    reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
+    opening: Opening, transfer_syntax_uid: str, *, at: int
+) -> Iterator[tuple[int, int, int]]:
+    """Give tag, and where the value begins and ends, of the elements from byte `at` on.
+
+    As far as they are at hand.
+    """
     with suppress(_Incomplete, UndecodableInstance):
-        yield from reader.elements(at, explicit=b"AA" <= opening[4:6] <= b"ZZ")
+        for element in _Reader(opening, transfer_syntax_uid).elements(at):
+            if element[2] > len(opening) or element[0] >= PIXEL_DATA:
+                return
+            yield element
 
 
 class _Reader:
     """Steps from element to element; `_Incomplete` where the bytes end."""
 
-    def __init__(self, source: bytes | bytearray, *, big_endian: bool) -> None:
-        order = ">" if big_endian else "<"
+    def __init__(self, source: Opening, transfer_syntax_uid: str) -> None:
+        order = ">" if transfer_syntax_uid == ExplicitVRBigEndian else "<"
         self._source = source
         self._stop = len(source)
-        self._tag_and_vr: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(
-            f"{order}HH2sH"
-        ).unpack_from
-        self._tag: Callable[..., tuple[int, int, int]] = struct.Struct(f"{order}HHI").unpack_from
-        self._long: Callable[..., tuple[int]] = struct.Struct(f"{order}I").unpack_from
+        self._is_explicit = b"AA" <= bytes(source[4:6]) <= b"ZZ"
+        self._tag_and_vr: Callable[..., tuple[int, int, bytes, int]]
+        self._tag: Callable[..., tuple[int, int, int]]
+        self._long: Callable[..., tuple[int]]
+        self._tag_and_vr, self._tag, self._long = _UNPACK[order]
 
-    def identity(self, *, explicit: bool) -> Identity:
+    def identity(self) -> Identity:
         """Step over the elements up to the second of the two UIDs."""
         found: dict[int, str] = {}
         study = ""
-        at = 0
-        while len(found) < 2:  # noqa: PLR2004 - both UIDs
-            tag, at, stop = self._element(at, explicit=explicit, depth=0)
+        for tag, begin, stop in self.elements(0):
             if tag in {_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID}:
                 if stop > self._stop:
-                    raise _Incomplete
-                found[tag] = _uid(bytes(self._source[at:stop]))
+                    break
+                found[tag] = _uid(bytes(self._source[begin:stop]))
+                if len(found) == 2:  # noqa: PLR2004 - both UIDs
+                    return Identity(
+                        sop_instance_uid=found[_SOP_INSTANCE_UID],
+                        series_instance_uid=found[_SERIES_INSTANCE_UID],
+                        study_instance_uid=study if is_uid(study) else "",
+                        stop=stop,
+                    )
             elif tag == _STUDY_INSTANCE_UID and stop <= self._stop:
-                study = _text(bytes(self._source[at:stop]))
+                study = _text(bytes(self._source[begin:stop]))
             elif tag >= PIXEL_DATA:
                 raise UndecodableInstance("the dataset has no usable UID before its pixels")
-            at = stop
-        return Identity(
-            sop_instance_uid=found[_SOP_INSTANCE_UID],
-            series_instance_uid=found[_SERIES_INSTANCE_UID],
-            study_instance_uid=study if is_uid(study) else "",
-            stop=at,
-        )
+        raise _Incomplete
 
-    def elements(self, at: int, *, explicit: bool) -> Iterator[tuple[int, bytes]]:
-        """Step over the elements from byte `at` on; `_Incomplete` where the bytes end."""
+    def elements(self, at: int) -> Iterator[tuple[int, int, int]]:
+        """Give an element's tag, and where its value begins and ends, from byte `at` on."""
+        source, read, last = self._source, self._tag_and_vr, self._stop - _HEAD
         while True:
-            tag, begin, stop = self._element(at, explicit=explicit, depth=0)
-            if stop > self._stop or tag >= PIXEL_DATA:
-                raise _Incomplete
-            yield tag, bytes(self._source[begin:stop])
-            at = stop
+            if self._is_explicit and at <= last:
+                # Most of a header; a call for each element would cost more than all the rest.
+                group, number, vr, length = read(source, at)
+                if vr in _SHORT_VRS:
+                    begin = at + _HEAD
+                    at = begin + length
+                    yield group << 16 | number, begin, at
+                    continue
+            tag, begin, at = self._element(at, explicit=self._is_explicit, depth=0)
+            yield tag, begin, at
 
     def _element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
-        """Give an element's tag, and where its value begins and ends."""
-        if at + _HEAD > self._stop:
-            raise _Incomplete
-        if explicit:
-            group, number, vr, length = self._tag_and_vr(self._source, at)
-            if vr in _SHORT_VRS:
-                return group << 16 | number, at + _HEAD, at + _HEAD + length
-        return self._long_element(at, explicit=explicit, depth=depth)
-
-    def _long_element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
         tag, vr, length, at = self._head(at, explicit=explicit)
         if tag in {_ITEM, _ITEM_END, _SEQUENCE_END}:
             raise UndecodableInstance("the dataset cannot be parsed")

@@ -13,20 +13,19 @@ from deid_node.node.assembly import Place
 from deid_node.node.receive.identity import following
 
 if TYPE_CHECKING:
-    from deid_node.node.receive.identity import Identity
+    from deid_node.node.receive.identity import Identity, Opening
 
 _POSITION: Final = 0x00200032
 _ORIENTATION: Final = 0x00200037
 _IMAGES_IN_ACQUISITION: Final = 0x00201002
+_SOUGHT: Final = {_POSITION, _ORIENTATION, _IMAGES_IN_ACQUISITION}
 _DIGITS: Final = 3
 """Decimals of a position in mm, and of a direction cosine, that tell two slices apart."""
 _LONGEST: Final = 128
 """Bytes of six decimal strings of 16 characters, and more."""
 
 
-def place_of(
-    opening: bytes | bytearray, transfer_syntax_uid: str, identity: Identity
-) -> Place | None:
+def place_of(opening: Opening, transfer_syntax_uid: str, identity: Identity) -> Place | None:
     """Read Image Position, Image Orientation and Images in Acquisition.
 
     Parameters
@@ -44,11 +43,11 @@ def place_of(
         None if position or orientation are not there or of no use.
     """
     found = {}
-    for tag, value in following(opening, transfer_syntax_uid, at=identity.stop):
+    for tag, begin, stop in following(opening, transfer_syntax_uid, at=identity.stop):
         if tag > _IMAGES_IN_ACQUISITION:
             break
-        if tag in {_POSITION, _ORIENTATION, _IMAGES_IN_ACQUISITION} and len(value) <= _LONGEST:
-            found[tag] = value
+        if tag in _SOUGHT and stop - begin <= _LONGEST:
+            found[tag] = bytes(opening[begin:stop])
     position, orientation = _numbers(found, _POSITION, 3), _numbers(found, _ORIENTATION, 6)
     if position is None or orientation is None:
         return None
