@@ -17,7 +17,7 @@ from deid_node.errors import UndecodableInstance
 from deid_node.node.receive.command import is_uid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 LONGEST_OPENING: Final = 2**20
 """The UIDs must come within this, in bytes: so much of an instance is held in memory."""
@@ -27,6 +27,8 @@ DEEPEST: Final = 32
 _SOP_INSTANCE_UID: Final = 0x00080018
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
+_UIDS: Final = {_SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID}
+_NONE: Final = (0, 0, b"", 0)
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
@@ -104,17 +106,21 @@ def identify(opening: Opening, transfer_syntax_uid: str) -> Identity | None:
 
 
 def following(
-    opening: Opening, transfer_syntax_uid: str, *, at: int
-) -> Iterator[tuple[int, int, int]]:
-    """Give tag, and where the value begins and ends, of the elements from byte `at` on.
+    opening: Opening, transfer_syntax_uid: str, *, at: int, tags: Collection[int], longest: int
+) -> dict[int, bytes]:
+    """Give the values of those of `tags` that come from byte `at` on, as far as they are at hand.
 
-    As far as they are at hand.
+    Values of more than `longest` bytes are left out.
     """
+    found: dict[int, bytes] = {}
     with suppress(_Incomplete, UndecodableInstance):
-        for element in _Reader(opening, transfer_syntax_uid).elements(at):
-            if element[2] > len(opening) or element[0] >= PIXEL_DATA:
-                return
-            yield element
+        reader = _Reader(opening, transfer_syntax_uid)
+        for tag, begin, stop in reader.elements(at, tags=tags, beyond=max(tags) + 1):
+            if tag not in tags or stop > len(opening):
+                break
+            if stop - begin <= longest:
+                found[tag] = bytes(opening[begin:stop])
+    return found
 
 
 class _Reader:
@@ -134,7 +140,7 @@ class _Reader:
         """Step over the elements up to the second of the two UIDs."""
         found: dict[int, str] = {}
         study = ""
-        for tag, begin, stop in self.elements(0):
+        for tag, begin, stop in self.elements(0, tags=_UIDS, beyond=PIXEL_DATA):
             if tag in {_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID}:
                 if stop > self._stop:
                     break
@@ -152,20 +158,26 @@ class _Reader:
                 raise UndecodableInstance("the dataset has no usable UID before its pixels")
         raise _Incomplete
 
-    def elements(self, at: int) -> Iterator[tuple[int, int, int]]:
-        """Give an element's tag, and where its value begins and ends, from byte `at` on."""
-        source, read, last = self._source, self._tag_and_vr, self._stop - _HEAD
+    def elements(
+        self, at: int, *, tags: Collection[int], beyond: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """Step over the elements from byte `at` on.
+
+        Gives the tag of an element, and where its value begins and ends: of `tags` alone, and
+        of whatever has the tag `beyond` or a higher one.
+        """
+        # For most of a header there is no call: it would cost more than all the rest.
+        source, read = self._source, self._tag_and_vr
+        last = self._stop - _HEAD if self._is_explicit else -1
         while True:
-            if self._is_explicit and at <= last:
-                # Most of a header; a call for each element would cost more than all the rest.
-                group, number, vr, length = read(source, at)
-                if vr in _SHORT_VRS:
-                    begin = at + _HEAD
-                    at = begin + length
-                    yield group << 16 | number, begin, at
-                    continue
-            tag, begin, at = self._element(at, explicit=self._is_explicit, depth=0)
-            yield tag, begin, at
+            group, number, vr, length = read(source, at) if at <= last else _NONE
+            if vr in _SHORT_VRS:
+                tag, begin = group << 16 | number, at + _HEAD
+                at = begin + length
+            else:
+                tag, begin, at = self._element(at, explicit=self._is_explicit, depth=0)
+            if tag in tags or tag >= beyond:
+                yield tag, begin, at
 
     def _element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
         tag, vr, length, at = self._head(at, explicit=explicit)
