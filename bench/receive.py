@@ -23,6 +23,8 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
+import statistics
 import struct
 import subprocess
 import sys
@@ -30,6 +32,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +48,7 @@ sys.path.insert(0, str(PROJECT))
 N_SERIES: Final = 5
 N_ASSOCIATIONS: Final = 300
 N_IDLE: Final = 200
+N_SYNCS: Final = 300
 IDLE_SECONDS: Final = 10
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 ENVIRONMENT: Final = {**os.environ, "TCP_NODELAY": "1"}
@@ -92,6 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         draw(folder / "source", arguments.instances)
+        costs = sync_milliseconds(folder)
         for receiver in RECEIVERS:
             if not arguments.only or receiver.name in arguments.only:
                 print(receiver.name, "…", file=sys.stderr)
@@ -100,6 +105,7 @@ def main() -> None:
                 )
                 rows.append((receiver.name, figures))
     show(rows, arguments.instances)
+    print("a sync takes", ", ".join(f"{ms:.2f} ms ({what})" for what, ms in costs.items()))
 
 
 def draw(folder: Path, n: int) -> None:
@@ -121,6 +127,36 @@ def draw(folder: Path, n: int) -> None:
         where = folder / str(k % 4)
         where.mkdir(parents=True, exist_ok=True)
         dcmwrite(where / f"{k:06}.dcm", template, enforce_file_format=True)
+
+
+def sync_milliseconds(scratch: Path) -> dict[str, float]:
+    """Time the three syncs that stand before each Success, on this disk: the median of each."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    database = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE instance (digest BLOB)")
+    insert = "INSERT INTO instance VALUES (randomblob(2000))"
+    spent: dict[str, list[float]] = {"file": [], "directory": [], "commit": []}
+
+    def timed(what: str, step: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        step()
+        spent[what].append(1000 * (time.perf_counter() - began))
+
+    for number in range(N_SYNCS):
+        draft = folder / f"{number}.part"
+        with draft.open("wb") as file:
+            file.write(bytes(140_000))
+            file.flush()
+            timed("file", partial(os.fdatasync, file.fileno()))
+        draft.rename(folder / f"{number}.dcm")
+        timed("directory", partial(os.fsync, fd))
+        timed("commit", partial(database.execute, insert))
+    database.close()
+    os.close(fd)
+    return {what: statistics.median(each) for what, each in spent.items()}
 
 
 def measure(receiver: Receiver, scratch: Path, n: int, *, deleting: bool) -> Figures:
