@@ -1,11 +1,14 @@
 """Receiving beside its peers, in one run: instances and associations a second, CPU, memory, idling.
 
-Usage: python bench/receive.py [--instances 1000] [--only NAME ...]
+Usage: python bench/receive.py [--instances 1000] [--only NAME ...] [--deleting]
 
 Senders are dcmtk's storescu, one and four at a time; TCP_NODELAY=1 for every dcmtk program.
 CPU-seconds are the receiver's own (user and system, children included), start-up left out.
 "not durable" is ours with every sync left out: it is for comparing with receivers that sync
 nothing, and no setting of the node does that.
+
+What a receiver kept stays until the end, unless `--deleting`: ext4 looks the longer for an inode
+the more were set free in the last minutes, and each file of the next receiver would pay for it.
 
     python bench/receive.py serve FOLDER PORT [--not-durable] [--encrypted]
 
@@ -20,6 +23,8 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
+import statistics
 import struct
 import subprocess
 import sys
@@ -27,6 +32,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -37,9 +43,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROJECT: Final = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT))
+
 N_SERIES: Final = 5
 N_ASSOCIATIONS: Final = 300
 N_IDLE: Final = 200
+N_SYNCS: Final = 300
 IDLE_SECONDS: Final = 10
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 ENVIRONMENT: Final = {**os.environ, "TCP_NODELAY": "1"}
@@ -81,16 +90,22 @@ def main() -> None:
     )
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--only", nargs="*", default=[], help="names of receivers")
+    parser.add_argument("--deleting", action="store_true", help="delete after each")
     arguments = parser.parse_args()
     rows: list[tuple[str, Figures]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         draw(folder / "source", arguments.instances)
+        costs = sync_milliseconds(folder)
         for receiver in RECEIVERS:
             if not arguments.only or receiver.name in arguments.only:
                 print(receiver.name, "…", file=sys.stderr)
-                rows.append((receiver.name, measure(receiver, folder, arguments.instances)))
+                figures = measure(
+                    receiver, folder, arguments.instances, deleting=arguments.deleting
+                )
+                rows.append((receiver.name, figures))
     show(rows, arguments.instances)
+    print("a sync takes", ", ".join(f"{ms:.2f} ms ({what})" for what, ms in costs.items()))
 
 
 def draw(folder: Path, n: int) -> None:
@@ -114,24 +129,54 @@ def draw(folder: Path, n: int) -> None:
         dcmwrite(where / f"{k:06}.dcm", template, enforce_file_format=True)
 
 
-def measure(receiver: Receiver, scratch: Path, n: int) -> Figures:
+def sync_milliseconds(scratch: Path) -> dict[str, float]:
+    """Time the three syncs that stand before each Success, on this disk: the median of each."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    database = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE instance (digest BLOB)")
+    insert = "INSERT INTO instance VALUES (randomblob(2000))"
+    spent: dict[str, list[float]] = {"file": [], "directory": [], "commit": []}
+
+    def timed(what: str, step: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        step()
+        spent[what].append(1000 * (time.perf_counter() - began))
+
+    for number in range(N_SYNCS):
+        draft = folder / f"{number}.part"
+        with draft.open("wb") as file:
+            file.write(bytes(140_000))
+            file.flush()
+            timed("file", partial(os.fdatasync, file.fileno()))
+        draft.rename(folder / f"{number}.dcm")
+        timed("directory", partial(os.fsync, fd))
+        timed("commit", partial(database.execute, insert))
+    database.close()
+    os.close(fd)
+    return {what: statistics.median(each) for what, each in spent.items()}
+
+
+def measure(receiver: Receiver, scratch: Path, n: int, *, deleting: bool) -> Figures:
     """Run one receiver through everything."""
     figures = Figures()
     for n_senders in (1, 4):
-        with running(receiver, scratch) as (port, process):
+        with running(receiver, scratch, deleting=deleting) as (port, process):
             before, began = cpu_seconds(process), time.perf_counter()
             send(scratch / "source", port, n_senders)
             figures.rates[n_senders] = n / (time.perf_counter() - began)
             echo(port)
             figures.cpu[n_senders] = cpu_seconds(process) - before
             figures.peak_mib[n_senders] = memory_mib(process, "VmHWM")
-    with running(receiver, scratch) as (port, process):
+    with running(receiver, scratch, deleting=deleting) as (port, process):
         began = time.perf_counter()
         for _ in range(N_ASSOCIATIONS):
             release(associate(port))
         figures.associations = N_ASSOCIATIONS / (time.perf_counter() - began)
     if receiver.takes_idle:
-        with running(receiver, scratch) as (port, process):
+        with running(receiver, scratch, deleting=deleting) as (port, process):
             idle = [associate(port) for _ in range(N_IDLE)]
             time.sleep(1)
             before = cpu_seconds(process)
@@ -144,12 +189,14 @@ def measure(receiver: Receiver, scratch: Path, n: int) -> Figures:
 
 
 @contextmanager
-def running(receiver: Receiver, scratch: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Start a receiver with an empty folder; end it and delete what it kept."""
+def running(
+    receiver: Receiver, scratch: Path, *, deleting: bool
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Start a receiver with an empty folder; end it, and delete what it kept if so wanted."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
-    folder = scratch / "received"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    os.sync()
     with (scratch / "log").open("ab") as log:
         process = subprocess.Popen(
             receiver.command(folder, port), cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log
@@ -168,7 +215,8 @@ def running(receiver: Receiver, scratch: Path) -> Iterator[tuple[int, subprocess
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(folder)
+        if deleting:
+            shutil.rmtree(folder)
 
 
 def send(source: Path, port: int, n_senders: int) -> None:
@@ -294,6 +342,8 @@ def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
     from deid_node.node.storage_scp import StorageSCP
     from tests.fakes.assembly import by_silence
 
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     ledger = Ledger(folder / "ledger.sqlite")
     if not durable:
         os.fsync = os.fdatasync = lambda _fd: None  # type: ignore[assignment]
@@ -309,7 +359,7 @@ def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
         pseudonyms=Pseudonyms(bytes(range(32))),
     )
     scp.start()
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    signal.sigwait(stopping)
     scp.stop()
 
 

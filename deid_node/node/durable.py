@@ -6,14 +6,13 @@ import errno
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 DRAFT_SUFFIX: Final = ".part"
 PRIVATE_FOLDER: Final = 0o700
@@ -69,19 +68,32 @@ def remove_drafts(folder: Path) -> int:
     return len(drafts)
 
 
-@contextmanager
-def full_disk_named(folder: Path, *, reserve_bytes: int = 0) -> Iterator[None]:
-    """Give a full disk its own name; any other failure stays what it is.
+class FullDiskNamed:
+    """Gives a full disk its own name, as a context; any other failure stays what it is.
+
+    Parameters
+    ----------
+    folder
+        On the disk.
+    reserve_bytes
+        For the message.
 
     Raises
     ------
     SpoolFull
         If the disk or the quota that holds `folder` is used up.
     """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        free = shutil.disk_usage(folder).free
-        raise SpoolFull(free_bytes=free, reserve_bytes=reserve_bytes) from None
+
+    __slots__ = ("_folder", "_reserve_bytes")
+
+    def __init__(self, folder: Path, *, reserve_bytes: int = 0) -> None:
+        self._folder = folder
+        self._reserve_bytes = reserve_bytes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            free = shutil.disk_usage(self._folder).free
+            raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes) from None

@@ -41,8 +41,9 @@ class LedgerDatabase:
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._lock = threading.RLock()
+        self._alone = _Alone(self._lock)
         self._synchronous = ""
-        with _failures_named():
+        with _FailuresNamed():
             self.connection.execute("PRAGMA journal_mode=WAL")
         self._synchronize("FULL")
         self.connection.execute("PRAGMA secure_delete=ON")
@@ -69,7 +70,7 @@ class LedgerDatabase:
         SpoolFull
             If the disk is full; nothing was done.
         """
-        with self._alone(), _failures_named():
+        with self._alone, _FailuresNamed():
             try:
                 self._synchronize("FULL" if survives_power_failure else "NORMAL")
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -80,16 +81,6 @@ class LedgerDatabase:
                     self.connection.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other threads out; a queue of them does not add up all that each must wait."""
-        if not self._lock.acquire(timeout=2 * BUSY_SECONDS):
-            raise SpoolBusy(seconds=2 * BUSY_SECONDS)
-        try:
-            yield
-        finally:
-            self._lock.release()
-
     def _synchronize(self, level: str) -> None:
         """Choose what the next commit waits for (sqlite.org/pragma.html#pragma_synchronous)."""
         if level != self._synchronous:
@@ -97,19 +88,34 @@ class LedgerDatabase:
             self._synchronous = level
 
 
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    """Give a locked database and a full disk their own names; others stay what they are."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        # The lowest byte of an extended code is its primary one (sqlite.org/rescode.html).
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
-        if code == sqlite3.SQLITE_BUSY:
-            raise SpoolBusy(seconds=BUSY_SECONDS) from None
-        raise
+class _Alone:
+    """Keeps other threads out; a queue of them does not add up all that each must wait."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=2 * BUSY_SECONDS):
+            raise SpoolBusy(seconds=2 * BUSY_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class _FailuresNamed:
+    """Gives a locked database and a full disk their own names; others stay what they are."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            # The lowest byte of an extended code is its primary one (sqlite.org/rescode.html).
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_FULL:
+                raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
+            if code == sqlite3.SQLITE_BUSY:
+                raise SpoolBusy(seconds=BUSY_SECONDS) from None
 
 
 def move(

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from deid_node.node.durable import (
-    full_disk_named,
+    FullDiskNamed,
     make_private_folder,
     remove_drafts,
     write_file,
@@ -43,7 +43,7 @@ class Outbox:
         """
         self.discard(name)
         folder = self._root / name
-        with full_disk_named(self._root):
+        with FullDiskNamed(self._root):
             make_private_folder(folder)
             for number, instance in enumerate(instances, start=1):
                 write_file(folder / f"{number:05d}.dcm", [instance.part10])

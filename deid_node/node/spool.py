@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,7 +19,7 @@ from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.at_rest.names import KEY_FILE
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
-    full_disk_named,
+    FullDiskNamed,
     make_private_folder,
     remove_drafts,
     sync_folder,
@@ -80,8 +79,8 @@ class Draft:
         Of the series; the file gets its name there.
     series, instance
         Keys made from the UIDs.
-    reserve_bytes
-        For the message when the disk is full.
+    full_disk
+        Names a full disk.
     sealer
         Encrypts what is written; None leaves it in the clear.
     """
@@ -92,17 +91,18 @@ class Draft:
         series: SeriesKey,
         instance: InstanceKey,
         *,
-        reserve_bytes: int,
+        full_disk: FullDiskNamed,
         sealer: Sealer | None = None,
     ) -> None:
         self.folder = folder
-        self._reserve_bytes = reserve_bytes
+        self._full_disk = full_disk
         self._sealer = sealer
         self._series = series
         self._instance = instance
         self._digest = hashlib.sha256()
         self._unsynced = 0
-        self.path = folder / f"{instance}-{secrets.token_hex(8)}{DRAFT_SUFFIX}"
+        # Texts, not paths: there are several of them for each instance.
+        self.path = f"{folder}/{instance}-{os.urandom(8).hex()}{DRAFT_SUFFIX}"
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
 
     @property
@@ -138,7 +138,7 @@ class Draft:
         """
         if self._sealer is not None:
             self._put(self._sealer.end())
-        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+        with self._full_disk:
             os.fdatasync(self._file)
         self._close()
 
@@ -146,10 +146,10 @@ class Draft:
         """Delete the file; after it got its name this does nothing."""
         self._close()
         with suppress(OSError):
-            self.path.unlink()
+            os.unlink(self.path)  # noqa: PTH108 - a text
 
     def _put(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+        with self._full_disk:
             for at in range(0, len(pieces), MOST_AT_ONCE):
                 self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
             if self._unsynced >= SYNC_EVERY:
@@ -178,6 +178,7 @@ class Spool:
     def __init__(self, root: Path, *, reserve_bytes: int, sealing: Sealing | None = None) -> None:
         self._root = root
         self._reserve_bytes = reserve_bytes
+        self._full_disk = FullDiskNamed(root, reserve_bytes=reserve_bytes)
         self._sealing = sealing
         self._durable_folders: dict[SeriesKey, Path] = {}
         make_private_folder(root)
@@ -202,16 +203,14 @@ class Spool:
         free = _free(os.statvfs(self._root))
         if free < self._reserve_bytes:
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
-        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
+        with self._full_disk:
             folder = self._folder(series)
             if self._sealing is None:
-                return Draft(folder, series, instance, reserve_bytes=self._reserve_bytes)
+                return Draft(folder, series, instance, full_disk=self._full_disk)
             with self._sealing.lock:
                 # From here on the folder is not empty, so its key stays.
                 sealer = self._sealing.sealer(folder, _sealed_name(series, instance))
-                return Draft(
-                    folder, series, instance, reserve_bytes=self._reserve_bytes, sealer=sealer
-                )
+                return Draft(folder, series, instance, full_disk=self._full_disk, sealer=sealer)
 
     def settle(self, drafts: Sequence[Draft]) -> list[tuple[Kept, bool]]:
         """Give synced drafts their names, and make the names durable.
@@ -229,12 +228,12 @@ class Spool:
             If the file system fails; drafts that have no name yet are still there.
         """
         settled = []
-        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
+        with self._full_disk:
             for draft in drafts:
                 kept = draft.kept
-                path = draft.folder / kept.name
-                settled.append((kept, not path.exists()))
-                draft.path.replace(path)
+                path = f"{draft.folder}/{kept.name}"
+                settled.append((kept, not os.path.exists(path)))  # noqa: PTH110 - a text
+                os.replace(draft.path, path)  # noqa: PTH105 - texts
             for folder in {draft.folder for draft in drafts}:
                 sync_folder(folder)
         return settled
