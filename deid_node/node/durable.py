@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolFull
+from deid_node.errors import SpoolFull, SpoolUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,18 +70,22 @@ def remove_drafts(folder: Path) -> int:
 
 
 @contextmanager
-def full_disk_named(folder: Path, *, reserve_bytes: int = 0) -> Iterator[None]:
-    """Give a full disk its own name; any other failure stays what it is.
+def disk_failures_named(folder: Path, *, reserve_bytes: int = 0) -> Iterator[None]:
+    """Give a full disk, and one that cannot be written, names; other failures stay what they are.
 
     Raises
     ------
     SpoolFull
         If the disk or the quota that holds `folder` is used up.
+    SpoolUnwritable
+        If the disk is read-only, or fails.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        free = shutil.disk_usage(folder).free
-        raise SpoolFull(free_bytes=free, reserve_bytes=reserve_bytes) from None
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            free = shutil.disk_usage(folder).free
+            raise SpoolFull(free_bytes=free, reserve_bytes=reserve_bytes) from None
+        if error.errno in {errno.EROFS, errno.EIO}:
+            raise SpoolUnwritable(code=errno.errorcode[error.errno]) from None
+        raise

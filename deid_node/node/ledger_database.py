@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolBusy, SpoolError, SpoolFull
+from deid_node.errors import SpoolBusy, SpoolError, SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import SeriesKey
+from deid_node.node.durable import disk_failures_named
 from deid_node.node.states import TRANSITIONS, Generation, State
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from deid_node.node.states import Reason
 
+
+_UNWRITABLE: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 BUSY_SECONDS: Final = 5.0
 """How long another process is waited for; another thread of this one twice as long."""
@@ -35,7 +38,8 @@ class LedgerDatabase:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        path.touch(mode=0o600)
+        with disk_failures_named(path.parent):
+            path.touch(mode=0o600)
         self.now = now
         self.connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -68,6 +72,9 @@ class LedgerDatabase:
             If another process keeps the database locked; nothing was done.
         SpoolFull
             If the disk is full; nothing was done.
+        SpoolUnwritable
+            If the disk is read-only, or fails; where it fails in the commit, that may have been
+            done.
         """
         with self._alone(), _failures_named():
             try:
@@ -98,17 +105,51 @@ class LedgerDatabase:
 
 
 @contextmanager
+def reading(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """Read a ledger, whether a node has it open or not; nothing in it is changed.
+
+    Raises
+    ------
+    sqlite3.Error
+        If it cannot be read, or somebody keeps it locked for longer than `busy_seconds`.
+    """
+    with closing(_reader(path, busy_seconds)) as database:
+        yield database
+
+
+def _reader(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    place = f"{path.absolute().as_uri()}?mode=ro"
+    database = sqlite3.connect(place, uri=True, timeout=busy_seconds)
+    try:
+        database.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        database.close()
+        is_open_elsewhere = path.with_name(f"{path.name}-wal").exists()
+        if _primary_code(error) != sqlite3.SQLITE_CANTOPEN or is_open_elsewhere:
+            raise
+        # On a disk that is read-only, SQLite cannot make the files of WAL mode beside it.
+        return sqlite3.connect(f"{place}&immutable=1", uri=True)
+    return database
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """Give the lowest byte of an extended code (sqlite.org/rescode.html)."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextmanager
 def _failures_named() -> Iterator[None]:
-    """Give a locked database and a full disk their own names; others stay what they are."""
+    """Give a lock, a full disk and one that cannot be written names; others stay as they are."""
     try:
         yield
     except sqlite3.Error as error:
-        # The lowest byte of an extended code is its primary one (sqlite.org/rescode.html).
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _primary_code(error)
         if code == sqlite3.SQLITE_FULL:
             raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
         if code == sqlite3.SQLITE_BUSY:
             raise SpoolBusy(seconds=BUSY_SECONDS) from None
+        if code in _UNWRITABLE:
+            raise SpoolUnwritable(code=error.sqlite_errorname) from None
         raise
 
 

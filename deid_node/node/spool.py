@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,7 +21,7 @@ from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.at_rest.names import KEY_FILE
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
-    full_disk_named,
+    disk_failures_named,
     make_private_folder,
     remove_drafts,
     sync_folder,
@@ -121,8 +122,10 @@ class Draft:
         ------
         SpoolFull
             If the disk fills up.
+        SpoolUnwritable
+            If it is read-only, or fails.
         OSError
-            If the file system fails.
+            If the file system fails otherwise.
         """
         for piece in pieces:
             self._digest.update(piece)
@@ -133,12 +136,12 @@ class Draft:
 
         Raises
         ------
-        SpoolFull, OSError
+        SpoolFull, SpoolUnwritable, OSError
             As `write` does.
         """
         if self._sealer is not None:
             self._put(self._sealer.end())
-        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+        with disk_failures_named(self.folder, reserve_bytes=self._reserve_bytes):
             os.fdatasync(self._file)
         self._close()
 
@@ -149,7 +152,7 @@ class Draft:
             self.path.unlink()
 
     def _put(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        with full_disk_named(self.folder, reserve_bytes=self._reserve_bytes):
+        with disk_failures_named(self.folder, reserve_bytes=self._reserve_bytes):
             for at in range(0, len(pieces), MOST_AT_ONCE):
                 self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
             if self._unsynced >= SYNC_EVERY:
@@ -185,9 +188,7 @@ class Spool:
     def has_room(self) -> bool:
         """Tell whether anything can be kept now: space above the reserve, names, and writable."""
         disk = os.statvfs(self._root)
-        names_left = disk.f_favail > 0 or disk.f_files == 0
-        read_only = bool(disk.f_flag & os.ST_RDONLY)
-        return _free(disk) >= self._reserve_bytes and names_left and not read_only
+        return _free(disk) >= self._reserve_bytes and self._takes_files()
 
     def draft(self, series: SeriesKey, instance: InstanceKey) -> Draft:
         """Begin the file of an instance, in the folder of its series.
@@ -196,13 +197,15 @@ class Spool:
         ------
         SpoolFull
             If less than the reserve is free, or the disk is full.
+        SpoolUnwritable
+            If it is read-only, or fails.
         OSError
-            If the file system fails.
+            If the file system fails otherwise.
         """
         free = _free(os.statvfs(self._root))
         if free < self._reserve_bytes:
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
-        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
+        with disk_failures_named(self._root, reserve_bytes=self._reserve_bytes):
             folder = self._folder(series)
             if self._sealing is None:
                 return Draft(folder, series, instance, reserve_bytes=self._reserve_bytes)
@@ -225,11 +228,11 @@ class Spool:
 
         Raises
         ------
-        SpoolFull, OSError
+        SpoolFull, SpoolUnwritable, OSError
             If the file system fails; drafts that have no name yet are still there.
         """
         settled = []
-        with full_disk_named(self._root, reserve_bytes=self._reserve_bytes):
+        with disk_failures_named(self._root, reserve_bytes=self._reserve_bytes):
             for draft in drafts:
                 kept = draft.kept
                 path = draft.folder / kept.name
@@ -246,8 +249,10 @@ class Spool:
         ------
         SpoolFull
             If less than the reserve is free, or the disk fills up meanwhile.
+        SpoolUnwritable
+            If it is read-only, or fails.
         OSError
-            If the file system fails. No partial file stays.
+            If the file system fails otherwise. In no case a partial file stays.
         """
         draft = self.draft(series, instance)
         try:
@@ -321,6 +326,14 @@ class Spool:
             for path, kept in found.items():
                 self._sealing.seal_in_place(path, _sealed_name(kept.series, kept.instance))
         return list(found.values())
+
+    def _takes_files(self) -> bool:
+        """Find out with a file: a disk that is read-only after an error need not say so."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._root, suffix=DRAFT_SUFFIX):
+                return True
+        except OSError:
+            return False
 
     def _folder(self, series: SeriesKey) -> Path:
         """Make the folder of a series; its name is durable before anything lies in it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deid_node.errors import KeyUnusable, SpoolBusy, SpoolFull
+from deid_node.errors import KeyUnusable, SpoolBusy, SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node import ledger_database
 from deid_node.node.ledger import Ledger
@@ -297,6 +297,21 @@ def test_locked_ledger_answers_out_of_resources_and_works_again_later(
     ledger.close()
 
     assert caught.value.dimse_status == 0xA700
+
+
+def test_ledger_that_cannot_be_written_answers_out_of_resources_and_works_again_later(
+    ledger: Ledger,
+) -> None:
+    ledger.belongs_to("fingerprint")
+    ledger.database.connection.execute("PRAGMA query_only = 1")
+    for write in (ledger.answers, lambda: ledger.arrived(instance())):
+        with pytest.raises(SpoolUnwritable) as caught:
+            write()
+        assert caught.value.dimse_status == 0xA700
+    ledger.database.connection.execute("PRAGMA query_only = 0")
+
+    assert ledger.answers()
+    assert not ledger.arrived(instance()).is_known
 
 
 def test_thread_waits_for_another_no_longer_than_a_person_would(
