@@ -105,21 +105,21 @@ class LedgerDatabase:
 
 
 @contextmanager
-def reading(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Read a ledger, whether a node has it open or not; nothing in it is changed.
 
     Raises
     ------
     sqlite3.Error
-        If it cannot be read, or somebody keeps it locked for longer than `busy_seconds`.
+        If it cannot be read, or somebody keeps it locked for too long.
     """
-    with closing(_reader(path, busy_seconds)) as database:
+    with closing(_reader(path)) as database:
         yield database
 
 
-def _reader(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def _reader(path: Path) -> sqlite3.Connection:
     place = f"{path.absolute().as_uri()}?mode=ro"
-    database = sqlite3.connect(place, uri=True, timeout=busy_seconds)
+    database = sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS)
     try:
         database.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +128,14 @@ def free_port() -> int:
     """Name a port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def answered(port: int, path: str) -> tuple[int, str]:
+    """Ask the monitor port; give status and body."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 if __name__ == "__main__":
