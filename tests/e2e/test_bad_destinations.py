@@ -13,9 +13,8 @@ from deid_node.node.send.delivery import Delivery
 from deid_node.node.send.destination import make_destination
 from deid_node.node.states import State
 from tests.fakes.clock import FakeClock
-from tests.fakes.faults import free_port
 from tests.fakes.hostile import ABORT, HostilePeer, Wire
-from tests.fakes.node import eventually
+from tests.fakes.node import eventually, free_port
 from tests.fakes.sender import Sender, archive_at, some_instances
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,19 +21,17 @@ from deid_node.node.status import LEDGER
 from tests.e2e.test_restart import in_state, serving
 from tests.e2e.test_stopping import FOREVER, stopped
 from tests.fakes.command import run
-from tests.fakes.faults import free_port, locked
-from tests.fakes.node import answered, eventually, recipe_for, settings_file
+from tests.fakes.faults import locked
+from tests.fakes.node import answered, eventually, free_port, recipe_for, running, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 from tests.fakes.scp import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pydicom import Dataset
 
-    from deid_node.config.schema import Settings
 
 OUT_OF_RESOURCES = 0xA700
 TRY_AGAIN = 75
@@ -90,17 +87,6 @@ def test_sender_keeps_what_a_locked_ledger_cannot_note(tmp_path: Path) -> None:
 
     assert (refused, left) == (OUT_OF_RESOURCES, [])
     assert (accepted, len(kept)) == (0x0000, 1)
-
-
-@contextmanager
-def running(settings: Settings, *, seconds: float = 0) -> Iterator[Service]:
-    """Run a node in this process."""
-    node = Service(settings, recipe_for(settings, seconds=seconds))
-    node.start()
-    try:
-        yield node
-    finally:
-        node.stop()
 
 
 def told(caplog: pytest.LogCaptureFixture, name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import subprocess
 from contextlib import closing, contextmanager
@@ -101,9 +100,3 @@ def remounted(folder: Path, how: str) -> None:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     eventually(has_worked)
-
-
-def free_port() -> int:
-    """Find a port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

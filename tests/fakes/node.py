@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -26,7 +26,7 @@ from deid_node.pipeline.recipe import Recipe
 from tests.fakes.face import CARD, FakeFaceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from deid_node.config.schema import Settings
     from deid_node.dicom.volume import Volume
@@ -108,6 +108,19 @@ def recipe_for(settings: Settings, *, seconds: float = 0) -> Recipe:
         mask=MaskPolicy(),
         fill=Fill(),
     )
+
+
+@contextmanager
+def running(
+    settings: Settings, recipe: Recipe | None = None, *, seconds: float = 0
+) -> Iterator[Service]:
+    """Run a node in this process; without a `recipe`, it thinks for so long."""
+    node = Service(settings, recipe or recipe_for(settings, seconds=seconds))
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
 
 
 def eventually(condition: Callable[[], object], *, seconds: float = 60) -> None:

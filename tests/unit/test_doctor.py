@@ -24,7 +24,7 @@ from deid_node.node.spool import Kept, Spool
 from deid_node.node.spool_lock import locked
 from tests.fakes.command import run
 from tests.fakes.face import FakeFaceModel
-from tests.fakes.node import settings_file
+from tests.fakes.node import free_port, settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
