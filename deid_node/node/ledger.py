@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.headers.pseudonyms import SeriesKey
-    from deid_node.node.spool import Kept
+    from deid_node.node.kept import Kept
 
 
 class Ledger:

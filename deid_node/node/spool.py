@@ -8,17 +8,13 @@ SOP Instance UID but differ lie side by side.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import tempfile
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import OriginalsMissing, SpoolFull
-from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.at_rest.names import KEY_FILE
+from deid_node.node.draft import Draft
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
     disk_failures_named,
@@ -26,143 +22,20 @@ from deid_node.node.durable import (
     remove_drafts,
     sync_folder,
 )
+from deid_node.node.kept import Kept, kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from deid_node.dicom.series import Readable
+    from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
     from deid_node.node.at_rest.sealing import Sealing
-    from deid_node.node.at_rest.stream import Sealer
 
-DIGEST_DIGITS: Final = 32
-"""Hexadecimal digits of SHA-256 that tell two contents of one instance apart: 128 bits."""
-
-SYNC_EVERY: Final = 64 * 2**20
-"""A long file is synced on the way, in bytes, so that its end does not keep the sender waiting."""
+__all__ = ["Draft", "Spool"]
 
 MOST_FOLDERS_KNOWN: Final = 10_000
 """Folders that are remembered to be durable; a year of series must not pile up in memory."""
-
-PRIVATE_FILE: Final = 0o600
-
-MOST_AT_ONCE: Final = 512
-"""Pieces that one system call writes; Linux takes 1024."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """One instance in the spool.
-
-    Parameters
-    ----------
-    series, instance
-        Keys made from its UIDs.
-    digest
-        Of the whole Part 10 file. It names no one: whoever can compute it holds the file.
-    """
-
-    series: SeriesKey
-    instance: InstanceKey
-    digest: str
-
-    @property
-    def name(self) -> str:
-        """File name in the folder of its series."""
-        return f"{self.instance}-{self.digest}.dcm"
-
-
-class Draft:
-    """A file that is being written; it has no name yet that anybody looks for.
-
-    Parameters
-    ----------
-    folder
-        Of the series; the file gets its name there.
-    series, instance
-        Keys made from the UIDs.
-    reserve_bytes
-        For the message when the disk is full.
-    sealer
-        Encrypts what is written; None leaves it in the clear.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        series: SeriesKey,
-        instance: InstanceKey,
-        *,
-        reserve_bytes: int,
-        sealer: Sealer | None = None,
-    ) -> None:
-        self.folder = folder
-        self._reserve_bytes = reserve_bytes
-        self._sealer = sealer
-        self._series = series
-        self._instance = instance
-        self._digest = hashlib.sha256()
-        self._unsynced = 0
-        self.path = folder / f"{instance}-{secrets.token_hex(8)}{DRAFT_SUFFIX}"
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-
-    @property
-    def kept(self) -> Kept:
-        """What the file is called once it is whole."""
-        return Kept(
-            series=self._series,
-            instance=self._instance,
-            digest=self._digest.hexdigest()[:DIGEST_DIGITS],
-        )
-
-    def write(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        """Append.
-
-        Raises
-        ------
-        SpoolFull
-            If the disk fills up.
-        SpoolUnwritable
-            If it is read-only, or fails.
-        OSError
-            If the file system fails otherwise.
-        """
-        for piece in pieces:
-            self._digest.update(piece)
-        self._put(pieces if self._sealer is None else self._sealer.seal(pieces))
-
-    def sync(self) -> None:
-        """Make the contents durable; nothing can be written after that.
-
-        Raises
-        ------
-        SpoolFull, SpoolUnwritable, OSError
-            As `write` does.
-        """
-        if self._sealer is not None:
-            self._put(self._sealer.end())
-        with disk_failures_named(self.folder, reserve_bytes=self._reserve_bytes):
-            os.fdatasync(self._file)
-        self._close()
-
-    def abandon(self) -> None:
-        """Delete the file; after it got its name this does nothing."""
-        self._close()
-        with suppress(OSError):
-            self.path.unlink()
-
-    def _put(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        with disk_failures_named(self.folder, reserve_bytes=self._reserve_bytes):
-            for at in range(0, len(pieces), MOST_AT_ONCE):
-                self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
-            if self._unsynced >= SYNC_EVERY:
-                os.fdatasync(self._file)
-                self._unsynced = 0
-
-    def _close(self) -> None:
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
 
 
 class Spool:
@@ -321,7 +194,7 @@ class Spool:
             if folder.is_dir() and not _others(folder, set()):
                 (folder / KEY_FILE).unlink(missing_ok=True)
                 folder.rmdir()
-        found = {path: _kept(path) for path in sorted(self._root.glob("*/*.dcm"))}
+        found = {path: kept_in(path) for path in sorted(self._root.glob("*/*.dcm"))}
         if self._sealing is not None:
             for path, kept in found.items():
                 self._sealing.seal_in_place(path, _sealed_name(kept.series, kept.instance))
@@ -365,23 +238,6 @@ def _others(folder: Path, names: set[str]) -> set[str]:
     return {path.name for path in folder.iterdir()} - names - {KEY_FILE}
 
 
-def _kept(path: Path) -> Kept:
-    """Read the keys back from a file's name."""
-    instance, _, digest = path.stem.rpartition("-")
-    return Kept(series=SeriesKey(path.parent.name), instance=InstanceKey(instance), digest=digest)
-
-
 def _free(disk: os.statvfs_result) -> int:
     """Bytes that this process may still write."""
     return disk.f_bavail * disk.f_frsize
-
-
-def _write_all(file: int, pieces: Sequence[bytes | bytearray | memoryview]) -> int:
-    """Write pieces one behind the other; return how many bytes."""
-    whole = sum(len(piece) for piece in pieces)
-    written = os.writev(file, pieces) if pieces else 0
-    if written < whole:
-        rest = memoryview(b"".join(pieces))[written:]
-        while rest:
-            rest = rest[os.write(file, rest) :]
-    return whole

@@ -27,7 +27,8 @@ from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.at_rest.sealing import Sealing, rotate
 from deid_node.node.at_rest.series_keys import MasterKey
 from deid_node.node.at_rest.stream import FRAME, HEAD_LENGTH, TAG_LENGTH, Sealer, Unsealable, unseal
-from deid_node.node.spool import Kept, Spool
+from deid_node.node.kept import Kept
+from deid_node.node.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

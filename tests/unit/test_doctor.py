@@ -19,8 +19,9 @@ from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.doctor import machine, network, spool, work
 from deid_node.node.doctor.examination import examine
 from deid_node.node.doctor.finding import Bad, Doubtful, Good, found
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
-from deid_node.node.spool import Kept, Spool
+from deid_node.node.spool import Spool
 from deid_node.node.spool_lock import locked
 from tests.fakes.command import run
 from tests.fakes.face import FakeFaceModel

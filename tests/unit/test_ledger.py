@@ -13,11 +13,11 @@ import pytest
 from deid_node.errors import KeyUnusable, SpoolBusy, SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node import ledger_database
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.ledger_database import move
 from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import TRANSITIONS, Generation, Reason, State
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import locked

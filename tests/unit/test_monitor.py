@@ -19,13 +19,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from deid_node.config.schema import Monitor
 from deid_node.errors import SettingsInvalid, UnevenSlices
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.monitor import metrics, server
 from deid_node.node.monitor.ledger_metrics import LedgerMetrics
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import LONGEST_SILENCE_SECONDS, PARTS, Watch
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import Reason, State
 from deid_node.node.status import LEDGER
 from tests.fakes.clock import FakeClock
