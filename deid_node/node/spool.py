@@ -9,12 +9,11 @@ SOP Instance UID but differ lie side by side.
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import OriginalsMissing, SpoolFull
 from deid_node.node.at_rest.names import KEY_FILE
-from deid_node.node.draft import Draft
+from deid_node.node.draft import PRIVATE_FILE, Draft
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
     disk_failures_named,
@@ -202,11 +201,13 @@ class Spool:
 
     def _takes_files(self) -> bool:
         """Find out with a file: a disk that is read-only after an error need not say so."""
+        probe = self._root / f"probe{DRAFT_SUFFIX}"
         try:
-            with tempfile.NamedTemporaryFile(dir=self._root, suffix=DRAFT_SUFFIX):
-                return True
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE))
+            probe.unlink(missing_ok=True)  # several associations may ask at one time
         except OSError:
             return False
+        return True
 
     def _folder(self, series: SeriesKey) -> Path:
         """Make the folder of a series; its name is durable before anything lies in it.
