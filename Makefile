@@ -76,14 +76,14 @@ $(FACE_DONE): pyproject.toml
 	@touch $@
 
 bench-receive: setup peers   ## receiving beside Orthanc, dcmtk and pynetdicom: rate, CPU, memory
-	PYTHONPATH=. $(BIN)/python bench/receive.py
+	$(BIN)/python bench/receive.py
 
 bench-soak: setup    ## 100,000 instances into a whole node: memory, files, threads; its rate while it works
-	PYTHONPATH=.:tools $(BIN)/python bench/soak.py
+	$(BIN)/python bench/soak.py
 
 torture: setup   ## kill the node 200 times while series stream through it; count what is lost or leaks
-	PYTHONPATH=.:tools $(BIN)/python -m tests.torture.campaign --kills $(KILLS)
-	PYTHONPATH=.:tools $(BIN)/python -m tests.torture.restart
+	PYTHONPATH=tools $(BIN)/python -m tests.torture.campaign --kills $(KILLS)
+	PYTHONPATH=tools $(BIN)/python -m tests.torture.restart
 
 bench-face-peers: $(FACE_DONE)   ## the face model beside its peers (HEADS= LANDMARKS= BRAINS= LABELS=)
 	data=$$(echo $(FACE)/lib/python3*/site-packages/pydeface/data) && \

@@ -1,11 +1,14 @@
 """Receiving beside its peers, in one run: instances and associations a second, CPU, memory, idling.
 
-Usage: python bench/receive.py [--instances 1000] [--only NAME ...]
+Usage: python bench/receive.py [--instances 1000] [--only NAME ...] [--deleting]
 
 Senders are dcmtk's storescu, one and four at a time; TCP_NODELAY=1 for every dcmtk program.
 CPU-seconds are the receiver's own (user and system, children included), start-up left out.
 "not durable" is ours with every sync left out: it is for comparing with receivers that sync
 nothing, and no setting of the node does that.
+
+What a receiver kept stays until the end, unless `--deleting`: ext4 looks the longer for an inode
+the more were set free in the last minutes, and each file of the next receiver would pay for it.
 
     python bench/receive.py serve FOLDER PORT [--not-durable] [--encrypted]
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROJECT: Final = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT))
+
 N_SERIES: Final = 5
 N_ASSOCIATIONS: Final = 300
 N_IDLE: Final = 200
@@ -81,6 +86,7 @@ def main() -> None:
     )
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--only", nargs="*", default=[], help="names of receivers")
+    parser.add_argument("--deleting", action="store_true", help="delete after each")
     arguments = parser.parse_args()
     rows: list[tuple[str, Figures]] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -89,7 +95,10 @@ def main() -> None:
         for receiver in RECEIVERS:
             if not arguments.only or receiver.name in arguments.only:
                 print(receiver.name, "…", file=sys.stderr)
-                rows.append((receiver.name, measure(receiver, folder, arguments.instances)))
+                figures = measure(
+                    receiver, folder, arguments.instances, deleting=arguments.deleting
+                )
+                rows.append((receiver.name, figures))
     show(rows, arguments.instances)
 
 
@@ -114,24 +123,24 @@ def draw(folder: Path, n: int) -> None:
         dcmwrite(where / f"{k:06}.dcm", template, enforce_file_format=True)
 
 
-def measure(receiver: Receiver, scratch: Path, n: int) -> Figures:
+def measure(receiver: Receiver, scratch: Path, n: int, *, deleting: bool) -> Figures:
     """Run one receiver through everything."""
     figures = Figures()
     for n_senders in (1, 4):
-        with running(receiver, scratch) as (port, process):
+        with running(receiver, scratch, deleting=deleting) as (port, process):
             before, began = cpu_seconds(process), time.perf_counter()
             send(scratch / "source", port, n_senders)
             figures.rates[n_senders] = n / (time.perf_counter() - began)
             echo(port)
             figures.cpu[n_senders] = cpu_seconds(process) - before
             figures.peak_mib[n_senders] = memory_mib(process, "VmHWM")
-    with running(receiver, scratch) as (port, process):
+    with running(receiver, scratch, deleting=deleting) as (port, process):
         began = time.perf_counter()
         for _ in range(N_ASSOCIATIONS):
             release(associate(port))
         figures.associations = N_ASSOCIATIONS / (time.perf_counter() - began)
     if receiver.takes_idle:
-        with running(receiver, scratch) as (port, process):
+        with running(receiver, scratch, deleting=deleting) as (port, process):
             idle = [associate(port) for _ in range(N_IDLE)]
             time.sleep(1)
             before = cpu_seconds(process)
@@ -144,12 +153,14 @@ def measure(receiver: Receiver, scratch: Path, n: int) -> Figures:
 
 
 @contextmanager
-def running(receiver: Receiver, scratch: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Start a receiver with an empty folder; end it and delete what it kept."""
+def running(
+    receiver: Receiver, scratch: Path, *, deleting: bool
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Start a receiver with an empty folder; end it, and delete what it kept if so wanted."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
-    folder = scratch / "received"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    os.sync()
     with (scratch / "log").open("ab") as log:
         process = subprocess.Popen(
             receiver.command(folder, port), cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log
@@ -168,7 +179,8 @@ def running(receiver: Receiver, scratch: Path) -> Iterator[tuple[int, subprocess
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(folder)
+        if deleting:
+            shutil.rmtree(folder)
 
 
 def send(source: Path, port: int, n_senders: int) -> None:
@@ -294,6 +306,8 @@ def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
     from deid_node.node.storage_scp import StorageSCP
     from tests.fakes.assembly import by_silence
 
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     ledger = Ledger(folder / "ledger.sqlite")
     if not durable:
         os.fsync = os.fdatasync = lambda _fd: None  # type: ignore[assignment]
@@ -309,7 +323,7 @@ def serve(folder: Path, port: int, *, durable: bool, encrypted: bool) -> None:
         pseudonyms=Pseudonyms(bytes(range(32))),
     )
     scp.start()
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    signal.sigwait(stopping)
     scp.stop()
 
 

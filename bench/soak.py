@@ -1,6 +1,6 @@
 """A whole node under a long stream: memory, file descriptors and threads; and its rate while it works.
 
-Usage: PYTHONPATH=.:tools python bench/soak.py [--instances 100000] [--senders 8] [--skip-rate]
+Usage: python bench/soak.py [--instances 100000] [--senders 8] [--skip-rate]
 
 First the rate at which one sender's instances of 140 kB are acknowledged by an idle node, and by one
 whose worker has heads to do all the time. Then small instances of 200 to a series, from several
@@ -23,13 +23,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.fakes.node import free_port, is_open, settings_file
-from tests.fakes.raw_peer import RELEASE, RawPeer, command_pdu, data_pdu, dataset, store
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROJECT: Final = Path(__file__).parents[1]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tools")]
+
+from tests.fakes.node import free_port, is_open, settings_file  # noqa: E402
+from tests.fakes.raw_peer import (  # noqa: E402
+    RELEASE,
+    RawPeer,
+    command_pdu,
+    data_pdu,
+    dataset,
+    store,
+)
+
 PER_SERIES: Final = 200
 SMALL, LARGE = 512, 140_000
 """Pixel bytes of an instance."""

@@ -124,10 +124,10 @@ def _found_for(
     is_late = has_left(database, kept.series)
     if state is State.PURGED and not is_late:
         return _begin(database, after, State.RECEIVING, at=at)
-    if state not in OPEN_TO_ARRIVALS or _is_owed(database, generation):
+    if state not in OPEN_TO_ARRIVALS or (is_late and _is_owed(database, generation)):
         return _late(database, kept, after, replaces_late=replaces_late, at=at)
     return _joined(
-        database, found=(generation, state), is_held=is_late and not replaces_late, at=at
+        database, (generation, state), is_late=is_late, replaces_late=replaces_late, at=at
     )
 
 
@@ -138,14 +138,16 @@ def _refused(database: sqlite3.Connection, after: Generation, *, found: Found, a
     return _begin(database, after, State.REFUSED, at=at, because=RefusedByPerson(error=None))
 
 
-def _joined(database: sqlite3.Connection, *, found: Found, is_held: bool, at: float) -> Found:
+def _joined(
+    database: sqlite3.Connection, found: Found, *, is_late: bool, replaces_late: bool, at: float
+) -> Found:
     """Open a generation of which nothing has left; one that is held for being late stays so."""
     generation, state = found
-    if state is State.HELD and is_held:
+    if state is State.HELD and is_late and not replaces_late:
         return found
     if state is not State.RECEIVING:
         move(database, generation, state, State.RECEIVING, at=at)
-    if has_left(database, generation.series):
+    if is_late:
         adopt_earlier(database, generation)
     return generation, State.RECEIVING
 

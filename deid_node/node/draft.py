@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from deid_node.node.durable import DRAFT_SUFFIX, disk_failures_named
+from deid_node.node.durable import DRAFT_SUFFIX, DiskFailuresNamed
 from deid_node.node.kept import DIGEST_DIGITS, Kept
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ class Draft:
         Of the series; the file gets its name there.
     series, instance
         Keys made from the UIDs.
-    reserve_bytes
-        For the message when the disk is full.
+    failures
+        Names those of the disk.
     sealer
         Encrypts what is written; None leaves it in the clear.
     """
@@ -48,17 +47,18 @@ class Draft:
         series: SeriesKey,
         instance: InstanceKey,
         *,
-        reserve_bytes: int,
+        failures: DiskFailuresNamed,
         sealer: Sealer | None = None,
     ) -> None:
         self.folder = folder
-        self._reserve_bytes = reserve_bytes
+        self._failures = failures
         self._sealer = sealer
         self._series = series
         self._instance = instance
         self._digest = hashlib.sha256()
         self._unsynced = 0
-        self.path = folder / f"{instance}-{secrets.token_hex(8)}{DRAFT_SUFFIX}"
+        # Texts, not paths: there are several of them for each instance.
+        self.path = f"{folder}/{instance}-{os.urandom(8).hex()}{DRAFT_SUFFIX}"
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
 
     @property
@@ -96,7 +96,7 @@ class Draft:
         """
         if self._sealer is not None:
             self._put(self._sealer.end())
-        with disk_failures_named(self.folder, reserve_bytes=self._reserve_bytes):
+        with self._failures:
             os.fdatasync(self._file)
         self._close()
 
@@ -104,10 +104,10 @@ class Draft:
         """Delete the file; after it got its name this does nothing."""
         self._close()
         with suppress(OSError):
-            self.path.unlink()
+            os.unlink(self.path)  # noqa: PTH108 - a text
 
     def _put(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        with disk_failures_named(self.folder, reserve_bytes=self._reserve_bytes):
+        with self._failures:
             for at in range(0, len(pieces), MOST_AT_ONCE):
                 self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
             if self._unsynced >= SYNC_EVERY:

@@ -6,14 +6,13 @@ import errno
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolFull, SpoolUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 DRAFT_SUFFIX: Final = ".part"
 PRIVATE_FOLDER: Final = 0o700
@@ -69,9 +68,15 @@ def remove_drafts(folder: Path) -> int:
     return len(drafts)
 
 
-@contextmanager
-def disk_failures_named(folder: Path, *, reserve_bytes: int = 0) -> Iterator[None]:
-    """Give a full disk, and one that cannot be written, names; other failures stay what they are.
+class DiskFailuresNamed:
+    """Gives a full disk, and one that cannot be written, names; other failures stay what they are.
+
+    Parameters
+    ----------
+    folder
+        On the disk.
+    reserve_bytes
+        For the message.
 
     Raises
     ------
@@ -80,12 +85,21 @@ def disk_failures_named(folder: Path, *, reserve_bytes: int = 0) -> Iterator[Non
     SpoolUnwritable
         If the disk is read-only, or fails.
     """
-    try:
-        yield
-    except OSError as error:
+
+    __slots__ = ("_folder", "_reserve_bytes")
+
+    def __init__(self, folder: Path, *, reserve_bytes: int = 0) -> None:
+        self._folder = folder
+        self._reserve_bytes = reserve_bytes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if not isinstance(error, OSError):
+            return
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            free = shutil.disk_usage(folder).free
-            raise SpoolFull(free_bytes=free, reserve_bytes=reserve_bytes) from None
+            free = shutil.disk_usage(self._folder).free
+            raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes) from None
         if error.errno in {errno.EROFS, errno.EIO}:
             raise SpoolUnwritable(code=errno.errorcode[error.errno]) from None
-        raise

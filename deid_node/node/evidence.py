@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from deid_node.errors import NoSuchSeries, SpoolKeyUnusable
 from deid_node.node.at_rest.names import is_sealed
 from deid_node.node.at_rest.opening import open_sealing
-from deid_node.node.durable import disk_failures_named, make_private_folder, write_file
+from deid_node.node.durable import DiskFailuresNamed, make_private_folder, write_file
 from deid_node.pipeline.picture import draw
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Pictures:
         """
         folder = self._root / name
         picture = [draw(evidence)]
-        with disk_failures_named(self._root.parent):
+        with DiskFailuresNamed(self._root.parent):
             make_private_folder(folder)
             if self._sealing is not None:
                 sealer = self._sealing.sealer(folder, _inner_name(name))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolBusy, SpoolError, SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import SeriesKey
-from deid_node.node.durable import disk_failures_named
+from deid_node.node.durable import DiskFailuresNamed
 from deid_node.node.states import TRANSITIONS, Generation, State
 
 if TYPE_CHECKING:
@@ -38,15 +38,16 @@ class LedgerDatabase:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        with disk_failures_named(path.parent):
+        with DiskFailuresNamed(path.parent):
             path.touch(mode=0o600)
         self.now = now
         self.connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._lock = threading.RLock()
+        self._alone = _Alone(self._lock)
         self._synchronous = ""
-        with _failures_named():
+        with _FailuresNamed():
             self.connection.execute("PRAGMA journal_mode=WAL")
         self._synchronize("FULL")
         self.connection.execute("PRAGMA secure_delete=ON")
@@ -76,7 +77,7 @@ class LedgerDatabase:
             If the disk is read-only, or fails; where it fails in the commit, that may have been
             done.
         """
-        with self._alone(), _failures_named():
+        with self._alone, _FailuresNamed():
             try:
                 self._synchronize("FULL" if survives_power_failure else "NORMAL")
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -86,16 +87,6 @@ class LedgerDatabase:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other threads out; a queue of them does not add up all that each must wait."""
-        if not self._lock.acquire(timeout=2 * BUSY_SECONDS):
-            raise SpoolBusy(seconds=2 * BUSY_SECONDS)
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def _synchronize(self, level: str) -> None:
         """Choose what the next commit waits for (sqlite.org/pragma.html#pragma_synchronous)."""
@@ -137,12 +128,29 @@ def _primary_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    """Give a lock, a full disk and one that cannot be written names; others stay as they are."""
-    try:
-        yield
-    except sqlite3.Error as error:
+class _Alone:
+    """Keeps other threads out; a queue of them does not add up all that each must wait."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=2 * BUSY_SECONDS):
+            raise SpoolBusy(seconds=2 * BUSY_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class _FailuresNamed:
+    """Gives a lock, a full disk and one that cannot be written names; others stay as they are."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if not isinstance(error, sqlite3.Error):
+            return
         code = _primary_code(error)
         if code == sqlite3.SQLITE_FULL:
             raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
@@ -150,7 +158,6 @@ def _failures_named() -> Iterator[None]:
             raise SpoolBusy(seconds=BUSY_SECONDS) from None
         if code in _UNWRITABLE:
             raise SpoolUnwritable(code=error.sqlite_errorname) from None
-        raise
 
 
 def move(

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from deid_node.node.durable import (
-    disk_failures_named,
+    DiskFailuresNamed,
     make_private_folder,
     remove_drafts,
     write_file,
@@ -42,7 +42,7 @@ class Outbox:
             If the disk is full, or cannot be written.
         """
         folder = self._root / name
-        with disk_failures_named(self._root):
+        with DiskFailuresNamed(self._root):
             self.discard(name)
             make_private_folder(folder)
             for number, instance in enumerate(instances, start=1):

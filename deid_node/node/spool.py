@@ -16,7 +16,7 @@ from deid_node.node.at_rest.names import KEY_FILE
 from deid_node.node.draft import PRIVATE_FILE, Draft
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
-    disk_failures_named,
+    DiskFailuresNamed,
     make_private_folder,
     remove_drafts,
     sync_folder,
@@ -53,6 +53,7 @@ class Spool:
     def __init__(self, root: Path, *, reserve_bytes: int, sealing: Sealing | None = None) -> None:
         self._root = root
         self._reserve_bytes = reserve_bytes
+        self._failures = DiskFailuresNamed(root, reserve_bytes=reserve_bytes)
         self._sealing = sealing
         self._durable_folders: dict[SeriesKey, Path] = {}
         make_private_folder(root)
@@ -77,16 +78,14 @@ class Spool:
         free = _free(os.statvfs(self._root))
         if free < self._reserve_bytes:
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
-        with disk_failures_named(self._root, reserve_bytes=self._reserve_bytes):
+        with self._failures:
             folder = self._folder(series)
             if self._sealing is None:
-                return Draft(folder, series, instance, reserve_bytes=self._reserve_bytes)
+                return Draft(folder, series, instance, failures=self._failures)
             with self._sealing.lock:
                 # From here on the folder is not empty, so its key stays.
                 sealer = self._sealing.sealer(folder, _sealed_name(series, instance))
-                return Draft(
-                    folder, series, instance, reserve_bytes=self._reserve_bytes, sealer=sealer
-                )
+                return Draft(folder, series, instance, failures=self._failures, sealer=sealer)
 
     def settle(self, drafts: Sequence[Draft]) -> list[tuple[Kept, bool]]:
         """Give synced drafts their names, and make the names durable.
@@ -104,12 +103,12 @@ class Spool:
             If the file system fails; drafts that have no name yet are still there.
         """
         settled = []
-        with disk_failures_named(self._root, reserve_bytes=self._reserve_bytes):
+        with self._failures:
             for draft in drafts:
                 kept = draft.kept
-                path = draft.folder / kept.name
-                settled.append((kept, not path.exists()))
-                draft.path.replace(path)
+                path = f"{draft.folder}/{kept.name}"
+                settled.append((kept, not os.path.exists(path)))  # noqa: PTH110 - a text
+                os.replace(draft.path, path)  # noqa: PTH105 - texts
             for folder in {draft.folder for draft in drafts}:
                 sync_folder(folder)
         return settled

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolError
-from deid_node.node.durable import disk_failures_named
+from deid_node.node.durable import DiskFailuresNamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def exclusive(folder: Path) -> int:
     SpoolUnwritable
         If the disk is read-only, or fails.
     """
-    with disk_failures_named(folder):
+    with DiskFailuresNamed(folder):
         fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

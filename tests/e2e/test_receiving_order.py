@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from deid_node.config.load import create_key
+from deid_node.node.at_rest.names import KEY_FILE, is_sealed
 from tests.fakes.node import eventually, is_open
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, elements, store
 from tests.fakes.scp import KEYS
@@ -72,13 +74,26 @@ def send(port: int, uids: list[str], statuses: list[int]) -> None:
             statuses.append(peer.status())
 
 
+@pytest.fixture(params=["in the clear", "encrypted"])
+def spool_key(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    """Give the master key of an encrypted spool; None for one in the clear."""
+    if request.param == "in the clear":
+        return None
+    path = tmp_path / "spool.key"
+    create_key(path, what="spool key")
+    return path
+
+
 @pytest.fixture
-def record(tmp_path: Path, peer: Callable[[str], str]) -> tuple[list[Call], list[int]]:
+def record(
+    tmp_path: Path, spool_key: Path | None, peer: Callable[[str], str]
+) -> tuple[list[Call], list[int]]:
     """Let one sender send, and then four at a time, under strace."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [peer("strace"), "-f", "-y", "-x", "-s", "400", "-e", f"trace={CALLS}"]
     node = [sys.executable, "-m", "tests.fakes.scp", str(tmp_path), str(port)]
+    node += [] if spool_key is None else [str(spool_key)]
     traced = subprocess.Popen(
         [*command, "-o", str(tmp_path / "record"), *node],
         cwd=PROJECT,
@@ -112,7 +127,7 @@ def record(tmp_path: Path, peer: Callable[[str], str]) -> tuple[list[Call], list
 
 @pytest.mark.peer
 def test_every_success_comes_after_file_name_folder_and_commit(
-    record: tuple[list[Call], list[int]],
+    record: tuple[list[Call], list[int]], spool_key: Path | None, tmp_path: Path
 ) -> None:
     made, statuses = record
     successes = 0
@@ -129,29 +144,44 @@ def test_every_success_comes_after_file_name_folder_and_commit(
 
     assert statuses == [0] * 18
     assert successes == 18
+    files = list(tmp_path.rglob("*.dcm"))
+    assert [is_sealed(path.read_bytes()) for path in files] == [spool_key is not None] * 18
+    if spool_key is not None:
+        assert_key_comes_first(made)
 
 
 def assert_durable(before: list[Call], uid: str) -> None:
     """Find the four steps in their order; each is over before the next begins."""
-    [rename] = [
-        call
-        for call in before
-        if call.name.startswith("rename")
-        and f"/{KEYS.instance_key(uid)}-" in call.on.split(", ")[-1]
-    ]
-    draft, name = re.findall(r'"([^"]+)"', rename.on)
-    folder = str(Path(name).parent)
-    assert str(Path(draft).parent) == folder
-    assert [
-        c for c in before if "sync" in c.name and f"<{draft}>" in c.on and c.ended < rename.began
-    ]
-    folder_sync = min(
-        call.ended
-        for call in before
-        if call.name == "fsync" and f"<{folder}>" in call.on and call.began > rename.ended
-    )
+    folder_sync = named(before, f"/{KEYS.instance_key(uid)}-")
     assert [
         call
         for call in before
         if "sync" in call.name and "ledger.sqlite-wal>" in call.on and call.began > folder_sync
     ]
+
+
+def assert_key_comes_first(made: list[Call]) -> None:
+    """See that the key of the series is durable before a file under it has a name."""
+    durable = named(made, f"/{KEY_FILE}")
+    assert all(call.began > durable for call in made if renames_to(call, ".dcm"))
+
+
+def named(calls: list[Call], name: str) -> int:
+    """Find the sync of a file, its rename and the sync of its folder; tell when all are over."""
+    [rename] = [call for call in calls if renames_to(call, name)]
+    draft, path = re.findall(r'"([^"]+)"', rename.on)
+    folder = str(Path(path).parent)
+    assert str(Path(draft).parent) == folder
+    assert [
+        c for c in calls if "sync" in c.name and f"<{draft}>" in c.on and c.ended < rename.began
+    ]
+    return min(
+        call.ended
+        for call in calls
+        if call.name == "fsync" and f"<{folder}>" in call.on and call.began > rename.ended
+    )
+
+
+def renames_to(call: Call, name: str) -> bool:
+    """Tell whether a file gets a name with this in it."""
+    return call.name.startswith("rename") and name in call.on.split(", ")[-1]

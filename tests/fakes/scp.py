@@ -1,6 +1,6 @@
 """The storage service alone, without a worker behind it: in this process, or as one of its own.
 
-python -m tests.fakes.scp FOLDER PORT
+python -m tests.fakes.scp FOLDER PORT [SPOOL_KEY]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from deid_node.config.schema import Node
 from deid_node.headers.pseudonyms import Pseudonyms
+from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.ledger import Ledger
 from deid_node.node.spool import Spool
 from deid_node.node.storage_scp import StorageSCP
@@ -45,11 +46,21 @@ class Listening:
 
 
 @contextmanager
-def listening(folder: Path, *, reserve_bytes: int = 0, **settings: Any) -> Iterator[Listening]:  # noqa: ANN401 - as the settings have them
-    """Let the service listen on any free port for a while; ``PACS`` may call it."""
+def listening(
+    folder: Path,
+    *,
+    reserve_bytes: int = 0,
+    key: Path | None = None,
+    **settings: Any,  # noqa: ANN401 - as the settings have them
+) -> Iterator[Listening]:
+    """Let the service listen on any free port for a while; ``PACS`` may call it.
+
+    The spool is encrypted if there is a `key`.
+    """
     chosen = {"ae_title": "DEIDNODE", "bind": "127.0.0.1", "port": 0, "callers": ("PACS",)}
     ledger = Ledger(folder / "ledger.sqlite")
-    spool = Spool(folder / "received", reserve_bytes=reserve_bytes)
+    sealing = open_sealing(folder, key)
+    spool = Spool(folder / "received", reserve_bytes=reserve_bytes, sealing=sealing)
     spool.recover()
     scp = StorageSCP(
         Node.model_construct(**{**chosen, **settings}),
@@ -73,5 +84,6 @@ def resident_mib() -> float:
 
 
 if __name__ == "__main__":
-    with listening(Path(sys.argv[1]), port=int(sys.argv[2])):
+    spool_key = Path(sys.argv[3]) if sys.argv[3:] else None
+    with listening(Path(sys.argv[1]), port=int(sys.argv[2]), key=spool_key):
         signal.sigwait({signal.SIGTERM})

@@ -105,3 +105,10 @@ def test_bytes_that_are_not_here_yet_are_not_waited_for() -> None:
 
     assert places[0] is None
     assert places[-1] is not None
+
+
+def test_value_that_is_too_long_is_left_out() -> None:
+    each = instance()
+    each.add_new(0x00200037, "LT", "1\\0\\0\\0\\0\\-1" + " " * 200 + "\0")
+
+    assert found(each) is None

@@ -16,7 +16,7 @@ from deid_node.config.load import read_key
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.doctor.finding import Answer, Bad, Doubtful, Good
-from deid_node.node.durable import DRAFT_SUFFIX, disk_failures_named
+from deid_node.node.durable import DRAFT_SUFFIX, DiskFailuresNamed
 from deid_node.node.ledger_database import reading
 from deid_node.node.status import LEDGER
 
@@ -135,7 +135,7 @@ def syncing(settings: Settings) -> Answer:
         return Bad("libeatmydata takes the place of fdatasync", "unset LD_PRELOAD")
     place = nearest(settings.spool.folder)
     with (
-        disk_failures_named(place),
+        DiskFailuresNamed(place),
         tempfile.NamedTemporaryFile(dir=place, suffix=DRAFT_SUFFIX) as file,
     ):
         seconds = [_sync_once(file.fileno()) for _ in range(N_SYNCS)]

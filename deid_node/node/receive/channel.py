@@ -35,6 +35,7 @@ PIECE: Final = 16384
 PARTING_SECONDS: Final = 3.0
 PARTING_BYTES: Final = 65536
 _LEAST_SECONDS: Final = 0.001
+"""Time limits are kept to this."""
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 _timeval = struct.Struct("@ll").pack
 
@@ -60,6 +61,7 @@ class Channel:
         self._idle_seconds = idle_seconds
         self._start = self._end = 0
         self._view: memoryview | None = None
+        self._patience = -1.0
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _limit(connection, socket.SO_SNDTIMEO, pdu_seconds)
 
@@ -179,7 +181,9 @@ class Channel:
         left = deadline - time.monotonic()
         if left <= 0:
             raise PeerGone
-        _limit(self._socket, socket.SO_RCVTIMEO, left)
+        if abs(left - self._patience) > _LEAST_SECONDS:
+            _limit(self._socket, socket.SO_RCVTIMEO, left)
+            self._patience = left
         try:
             got = self._socket.recv_into(room)
             if got and _QUICKACK is not None:

@@ -18,7 +18,7 @@ NO_DATASET: Final = 0x0101
 LONGEST_COMMAND: Final = 4096
 """A C-STORE-RQ has less than 400 bytes."""
 
-UID_SYNTAX: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
+UID_SYNTAX: Final = re.compile(r"[0-9]++(?:\.[0-9]++)*+")
 UID_LENGTH: Final = 64
 """PS3.5 section 9.1."""
 
@@ -34,6 +34,7 @@ _SOP_INSTANCE: Final = 0x1000
 _element = struct.Struct("<HHI")
 _short = struct.Struct("<H")
 _long = struct.Struct("<I")
+_four_shorts = struct.Struct("<" + 4 * "HHIH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +87,14 @@ def read_command(encoded: bytes) -> Command:
 
 def write_response(request: Command, status: int) -> bytes:
     """Encode the answer to a request; a UID that is none is not repeated."""
-    values = [
-        (_SOP_CLASS, _padded(request.sop_class_uid)),
-        (_FIELD, _short.pack(request.field | IS_RESPONSE)),
-        (_MESSAGE_ID_RESPONDED_TO, _short.pack(request.message_id)),
-        (_DATASET_TYPE, _short.pack(NO_DATASET)),
-        (_STATUS, _short.pack(status)),
-        (_SOP_INSTANCE, _padded(request.sop_instance_uid)),
-    ]
-    body = b"".join(
-        _element.pack(0, number, len(value)) + value for number, value in values if value
+    numbers = _four_shorts.pack(
+        *(0, _FIELD, 2, request.field | IS_RESPONSE),
+        *(0, _MESSAGE_ID_RESPONDED_TO, 2, request.message_id),
+        *(0, _DATASET_TYPE, 2, NO_DATASET),
+        *(0, _STATUS, 2, status),
     )
+    sop_class = _uid_element(_SOP_CLASS, request.sop_class_uid)
+    body = sop_class + numbers + _uid_element(_SOP_INSTANCE, request.sop_instance_uid)
     return _element.pack(0, _GROUP_LENGTH, 4) + _long.pack(len(body)) + body
 
 
@@ -107,16 +105,17 @@ def is_uid(text: str) -> bool:
 
 def _elements(encoded: bytes) -> dict[int, bytes]:
     elements: dict[int, bytes] = {}
-    at, before = 0, -1
-    while at < len(encoded):
-        if at + _element.size > len(encoded):
+    at, before, end = 0, -1, len(encoded)
+    while at < end:
+        if at + _element.size > end:
             raise Violation
         group, number, length = _element.unpack_from(encoded, at)
-        at += _element.size
-        if group != 0 or number <= before or at + length > len(encoded):
+        value = at + _element.size
+        at = value + length
+        if group != 0 or number <= before or at > end:
             raise Violation
-        elements[number] = encoded[at : at + length]
-        before, at = number, at + length
+        elements[number] = encoded[value:at]
+        before = number
     return elements
 
 
@@ -131,6 +130,8 @@ def _ui(elements: dict[int, bytes], number: int) -> str:
     return elements.get(number, b"").decode("ascii", "replace").rstrip("\0 ")
 
 
-def _padded(uid: str) -> bytes:
-    encoded = uid.encode("ascii") if is_uid(uid) else b""
-    return encoded + b"\0" * (len(encoded) % 2)
+def _uid_element(number: int, uid: str) -> bytes:
+    if not is_uid(uid):
+        return b""
+    encoded = uid.encode("ascii") + b"\0" * (len(uid) % 2)
+    return _element.pack(0, number, len(encoded)) + encoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pynetdicom.sop_class import Verification
@@ -84,7 +85,9 @@ class Dialogue:
         self._agreement = agreement
         self._visit = visit
         self._keeping = keeping
-        self._pseudonyms = pseudonyms
+        # On an association comes one series after the other.
+        self._series_key = lru_cache(maxsize=1)(pseudonyms.series_key)
+        self._instance_key = pseudonyms.instance_key
         self._send = send
         self._counts = counts
         self._command = bytearray()
@@ -172,7 +175,8 @@ class Dialogue:
                     context,
                     visit=self._visit,
                     keeping=self._keeping,
-                    pseudonyms=self._pseudonyms,
+                    series_key=self._series_key,
+                    instance_key=self._instance_key,
                 )
             else:
                 message.status = SOP_CLASS_NOT_SUPPORTED

@@ -17,7 +17,7 @@ from deid_node.errors import UndecodableInstance
 from deid_node.node.receive.command import is_uid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 LONGEST_OPENING: Final = 2**20
 """The UIDs must come within this, in bytes: so much of an instance is held in memory."""
@@ -27,6 +27,8 @@ DEEPEST: Final = 32
 _SOP_INSTANCE_UID: Final = 0x00080018
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
+_UIDS: Final = {_SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID}
+_NONE: Final = (0, 0, b"", 0)
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
@@ -35,6 +37,10 @@ _SHORT_VRS: Final = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
 )
 """With a length of two bytes; a quick way for what is most of a header."""
+
+
+Opening = bytes | bytearray | memoryview
+"""First bytes of a dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,14 @@ class _Incomplete(Exception):
     """The bytes end before the answer."""
 
 
-def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity | None:
+_UNPACK: Final = {
+    order: tuple(struct.Struct(order + each).unpack_from for each in ("HH2sH", "HHI", "I"))
+    for order in "<>"
+}
+"""Tag with VR and short length, tag with long length, and long length alone."""
+
+
+def identify(opening: Opening, transfer_syntax_uid: str) -> Identity | None:
     """Read SOP Instance UID and Series Instance UID.
 
     Whether VRs are there is seen from the first element, as pydicom does: some senders
@@ -86,78 +99,87 @@ def identify(opening: bytes | bytearray, transfer_syntax_uid: str) -> Identity |
     """
     if len(opening) < _HEAD:
         return None
-    reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
     try:
-        return reader.identity(explicit=b"AA" <= opening[4:6] <= b"ZZ")
+        return _Reader(opening, transfer_syntax_uid).identity()
     except _Incomplete:
         return None
 
 
 def following(
-    opening: bytes | bytearray, transfer_syntax_uid: str, *, at: int
-) -> Iterator[tuple[int, bytes]]:
-    """Give tag and value of the elements from byte `at` on, as far as they are at hand."""
-    reader = _Reader(opening, big_endian=transfer_syntax_uid == ExplicitVRBigEndian)
+    opening: Opening, transfer_syntax_uid: str, *, at: int, tags: Collection[int], longest: int
+) -> dict[int, bytes]:
+    """Give the values of those of `tags` that come from byte `at` on, as far as they are at hand.
+
+    Values of more than `longest` bytes are left out.
+    """
+    found: dict[int, bytes] = {}
     with suppress(_Incomplete, UndecodableInstance):
-        yield from reader.elements(at, explicit=b"AA" <= opening[4:6] <= b"ZZ")
+        reader = _Reader(opening, transfer_syntax_uid)
+        for tag, begin, stop in reader.elements(at, tags=tags, beyond=max(tags) + 1):
+            if tag not in tags or stop > len(opening):
+                break
+            if stop - begin <= longest:
+                found[tag] = bytes(opening[begin:stop])
+    return found
 
 
 class _Reader:
     """Steps from element to element; `_Incomplete` where the bytes end."""
 
-    def __init__(self, source: bytes | bytearray, *, big_endian: bool) -> None:
-        order = ">" if big_endian else "<"
+    def __init__(self, source: Opening, transfer_syntax_uid: str) -> None:
+        order = ">" if transfer_syntax_uid == ExplicitVRBigEndian else "<"
         self._source = source
         self._stop = len(source)
-        self._tag_and_vr: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(
-            f"{order}HH2sH"
-        ).unpack_from
-        self._tag: Callable[..., tuple[int, int, int]] = struct.Struct(f"{order}HHI").unpack_from
-        self._long: Callable[..., tuple[int]] = struct.Struct(f"{order}I").unpack_from
+        self._is_explicit = b"AA" <= bytes(source[4:6]) <= b"ZZ"
+        self._tag_and_vr: Callable[..., tuple[int, int, bytes, int]]
+        self._tag: Callable[..., tuple[int, int, int]]
+        self._long: Callable[..., tuple[int]]
+        self._tag_and_vr, self._tag, self._long = _UNPACK[order]
 
-    def identity(self, *, explicit: bool) -> Identity:
+    def identity(self) -> Identity:
         """Step over the elements up to the second of the two UIDs."""
         found: dict[int, str] = {}
         study = ""
-        at = 0
-        while len(found) < 2:  # noqa: PLR2004 - both UIDs
-            tag, at, stop = self._element(at, explicit=explicit, depth=0)
+        for tag, begin, stop in self.elements(0, tags=_UIDS, beyond=PIXEL_DATA):
             if tag in {_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID}:
                 if stop > self._stop:
-                    raise _Incomplete
-                found[tag] = _uid(bytes(self._source[at:stop]))
+                    break
+                found[tag] = _uid(bytes(self._source[begin:stop]))
+                if len(found) == 2:  # noqa: PLR2004 - both UIDs
+                    return Identity(
+                        sop_instance_uid=found[_SOP_INSTANCE_UID],
+                        series_instance_uid=found[_SERIES_INSTANCE_UID],
+                        study_instance_uid=study if is_uid(study) else "",
+                        stop=stop,
+                    )
             elif tag == _STUDY_INSTANCE_UID and stop <= self._stop:
-                study = _text(bytes(self._source[at:stop]))
+                study = _text(bytes(self._source[begin:stop]))
             elif tag >= PIXEL_DATA:
                 raise UndecodableInstance("the dataset has no usable UID before its pixels")
-            at = stop
-        return Identity(
-            sop_instance_uid=found[_SOP_INSTANCE_UID],
-            series_instance_uid=found[_SERIES_INSTANCE_UID],
-            study_instance_uid=study if is_uid(study) else "",
-            stop=at,
-        )
+        raise _Incomplete
 
-    def elements(self, at: int, *, explicit: bool) -> Iterator[tuple[int, bytes]]:
-        """Step over the elements from byte `at` on; `_Incomplete` where the bytes end."""
+    def elements(
+        self, at: int, *, tags: Collection[int], beyond: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """Step over the elements from byte `at` on.
+
+        Gives the tag of an element, and where its value begins and ends: of `tags` alone, and
+        of whatever has the tag `beyond` or a higher one.
+        """
+        # For most of a header there is no call: it would cost more than all the rest.
+        source, read = self._source, self._tag_and_vr
+        last = self._stop - _HEAD if self._is_explicit else -1
         while True:
-            tag, begin, stop = self._element(at, explicit=explicit, depth=0)
-            if stop > self._stop or tag >= PIXEL_DATA:
-                raise _Incomplete
-            yield tag, bytes(self._source[begin:stop])
-            at = stop
+            group, number, vr, length = read(source, at) if at <= last else _NONE
+            if vr in _SHORT_VRS:
+                tag, begin = group << 16 | number, at + _HEAD
+                at = begin + length
+            else:
+                tag, begin, at = self._element(at, explicit=self._is_explicit, depth=0)
+            if tag in tags or tag >= beyond:
+                yield tag, begin, at
 
     def _element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
-        """Give an element's tag, and where its value begins and ends."""
-        if at + _HEAD > self._stop:
-            raise _Incomplete
-        if explicit:
-            group, number, vr, length = self._tag_and_vr(self._source, at)
-            if vr in _SHORT_VRS:
-                return group << 16 | number, at + _HEAD, at + _HEAD + length
-        return self._long_element(at, explicit=explicit, depth=depth)
-
-    def _long_element(self, at: int, *, explicit: bool, depth: int) -> tuple[int, int, int]:
         tag, vr, length, at = self._head(at, explicit=explicit)
         if tag in {_ITEM, _ITEM_END, _SEQUENCE_END}:
             raise UndecodableInstance("the dataset cannot be parsed")

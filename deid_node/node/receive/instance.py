@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID
@@ -16,8 +17,9 @@ from deid_node.node.receive.place import place_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deid_node.headers.pseudonyms import Pseudonyms
+    from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
     from deid_node.node.assembly import Visit
+    from deid_node.node.receive.identity import Opening
     from deid_node.node.receive.keeping import Keeping
     from deid_node.node.receive.negotiation import Context
     from deid_node.node.spool import Draft
@@ -30,6 +32,7 @@ PROCESSING_FAILURE: Final = 0x0110
 
 _PREAMBLE: Final = bytes(128) + b"DICM"
 _element = struct.Struct("<HH2sH")
+_group_length = struct.Struct("<HH2sHI")
 
 
 class IncomingInstance:
@@ -46,8 +49,10 @@ class IncomingInstance:
         Presentation context on which it comes.
     visit
         The association on which it comes.
-    keeping, pseudonyms
+    keeping
         Of the node.
+    series_key, instance_key
+        Name a series and an instance by their UIDs.
     """
 
     def __init__(
@@ -57,14 +62,16 @@ class IncomingInstance:
         *,
         visit: Visit,
         keeping: Keeping,
-        pseudonyms: Pseudonyms,
+        series_key: Callable[[str], SeriesKey],
+        instance_key: Callable[[str], InstanceKey],
     ) -> None:
         self._announced = announced
         self._context = context
         self._visit = visit
         self._origin: Origin | None = None
         self._keeping = keeping
-        self._pseudonyms = pseudonyms
+        self._series_key = series_key
+        self._instance_key = instance_key
         self._opening = bytearray()
         self._look_at = 0
         self._pieces: list[bytes | bytearray | memoryview] = []
@@ -78,9 +85,11 @@ class IncomingInstance:
         if self._draft is not None:
             self._pieces.append(fragment)
             return
-        self._opening += fragment
-        if len(self._opening) >= self._look_at:
-            self._attempt(self._begin)
+        if self._opening:
+            self._opening += fragment
+        opening = self._opening or fragment
+        if len(opening) >= self._look_at:
+            self._attempt(lambda: self._begin(opening))
 
     def flush(self) -> None:
         """Write what was taken, so that the memory it lies in can be used again."""
@@ -122,7 +131,7 @@ class IncomingInstance:
 
     def _keep(self) -> None:
         if self._draft is None:
-            self._begin()
+            self._begin(self._opening)
         if self._draft is None:
             raise UndecodableInstance("the dataset breaks off")
         self._write()
@@ -133,31 +142,33 @@ class IncomingInstance:
             self._draft.write(self._pieces)
         self._pieces.clear()
 
-    def _begin(self) -> None:
+    def _begin(self, opening: Opening) -> None:
         """Begin the file as soon as it is known which instance it is.
 
         The opening is looked at again only when it has doubled: a peer that sends it in
         crumbs must not make this node read it over and over.
         """
-        identity = identify(self._opening, self._context.transfer_syntax_uid)
+        identity = identify(opening, self._context.transfer_syntax_uid)
         if identity is None:
-            if len(self._opening) > LONGEST_OPENING:
+            if len(opening) > LONGEST_OPENING:
                 raise UndecodableInstance("the UIDs of the dataset come too late")
-            self._look_at = min(2 * len(self._opening), LONGEST_OPENING + 1)
+            self._look_at = min(2 * len(opening), LONGEST_OPENING + 1)
+            if not self._opening:
+                self._opening += opening
             return
         if identity.sop_instance_uid != self._announced:
             raise UndecodableInstance("the dataset is not the instance that was announced")
         self._draft = self._keeping.draft(
-            self._pseudonyms.series_key(identity.series_instance_uid),
-            self._pseudonyms.instance_key(identity.sop_instance_uid),
+            self._series_key(identity.series_instance_uid),
+            self._instance_key(identity.sop_instance_uid),
         )
         self._origin = Origin(
             visit=self._visit,
             study_instance_uid=identity.study_instance_uid,
             series_instance_uid=identity.series_instance_uid,
-            place=place_of(self._opening, self._context.transfer_syntax_uid, identity),
+            place=place_of(opening, self._context.transfer_syntax_uid, identity),
         )
-        self._pieces = [file_meta(self._context, self._announced), self._opening]
+        self._pieces = [file_meta(self._context, self._announced), opening]
         self._opening = bytearray()
 
 
@@ -167,15 +178,22 @@ def file_meta(context: Context, sop_instance_uid: str) -> bytes:
     Only what stays the same with every version of this program: an instance that is sent
     again must give the same file.
     """
-    elements = _element.pack(2, 1, b"OB", 0) + struct.pack("<I", 2) + b"\0\1"
-    for number, value in (
-        (0x02, context.sop_class_uid),
-        (0x03, sop_instance_uid),
-        (0x10, context.transfer_syntax_uid),
-        (0x12, IMPLEMENTATION_CLASS_UID),
-    ):
-        encoded = value.encode("ascii")
-        encoded += b"\0" * (len(encoded) % 2)
-        elements += _element.pack(2, number, b"UI", len(encoded)) + encoded
-    length = _element.pack(2, 0, b"UL", 4) + struct.pack("<I", len(elements))
-    return _PREAMBLE + length + elements
+    before, behind = _around(context)
+    elements = before + _uid_element(0x03, sop_instance_uid) + behind
+    return _PREAMBLE + _group_length.pack(2, 0, b"UL", 4, len(elements)) + elements
+
+
+@lru_cache
+def _around(context: Context) -> tuple[bytes, bytes]:
+    """Write what stands before and behind the SOP Instance UID, the same for all of a context."""
+    version = _element.pack(2, 1, b"OB", 0) + struct.pack("<I", 2) + b"\0\1"
+    return (
+        version + _uid_element(0x02, context.sop_class_uid),
+        _uid_element(0x10, context.transfer_syntax_uid)
+        + _uid_element(0x12, IMPLEMENTATION_CLASS_UID),
+    )
+
+
+def _uid_element(number: int, uid: str) -> bytes:
+    encoded = uid.encode("ascii") + b"\0" * (len(uid) % 2)
+    return _element.pack(2, number, b"UI", len(encoded)) + encoded

@@ -38,6 +38,9 @@ read_head = struct.Struct(">BxI").unpack_from
 read_pdv = struct.Struct(">IBB").unpack_from
 """Length, context ID and message control header of a presentation data value."""
 
+_write_heads = struct.Struct(">BxIIBB").pack
+"""Of a PDU and of the one presentation data value in it."""
+
 _BY_USER: Final = 0
 _BY_PROVIDER: Final = 2
 
@@ -85,11 +88,10 @@ def command_pdus(context_id: int, command: bytes, longest: int) -> bytes:
         Maximum length that the peer receives; 0 if any.
     """
     room = max(longest - 6, 1) if longest else len(command)
-    parts = [command[at : at + room] for at in range(0, len(command), room)]
-    written = []
-    for number, part in enumerate(parts, start=1):
-        control = IS_COMMAND | (IS_LAST if number == len(parts) else 0)
-        written.append(head(P_DATA_TF, len(part) + 6))
-        written.append(struct.pack(">IBB", len(part) + SHORTEST_PDV, context_id, control))
-        written.append(part)
-    return b"".join(written)
+    written = b""
+    for at in range(0, len(command), room):
+        part = command[at : at + room]
+        control = IS_COMMAND | (IS_LAST if at + room >= len(command) else 0)
+        length = len(part) + SHORTEST_PDV
+        written += _write_heads(P_DATA_TF, length + 4, length, context_id, control) + part
+    return written

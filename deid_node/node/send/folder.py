@@ -12,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from deid_node.errors import InstanceThereAlready, NotDicom, OutputUnwritable, SpoolError
 from deid_node.node.durable import (
-    disk_failures_named,
+    DiskFailuresNamed,
     make_private_folder,
     write_file,
 )
@@ -83,7 +83,7 @@ class FolderDestination:
                 return SUCCESS
             if not instance.replaces:
                 return DUPLICATE
-        with disk_failures_named(self._folder.parent):
+        with DiskFailuresNamed(self._folder.parent):
             make_private_folder(place.parent)
             write_file(place, instance.blocks(BLOCK_BYTES))
         return SUCCESS
