@@ -71,11 +71,11 @@ def node(port: int, ae_title: str, paths: Sequence[Path]) -> Callable[[], int]:
     """Go the node's whole way out: outbox, a row in the ledger for each answer, settling."""
     from deid_node.dicom.part10 import EncodedInstance
     from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+    from deid_node.node.kept import Kept
     from deid_node.node.ledger import Ledger
     from deid_node.node.outbox import Outbox
     from deid_node.node.send.delivery import Delivery
     from deid_node.node.send.storage_scu import StorageSCU
-    from deid_node.node.spool import Kept
     from deid_node.node.states import Generation
 
     folder = Path(tempfile.mkdtemp(dir=paths[0].parents[1]))

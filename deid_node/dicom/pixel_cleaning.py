@@ -9,21 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import (
-    UID,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-)
+from pydicom.uid import UID
 
-from deid_node.dicom.jpeg_header import frame_header
 from deid_node.dicom.pixel_format import SAMPLES
-from deid_node.dicom.pixels import DECODERS
+from deid_node.dicom.pixels import DECODERS, refuse_other_frames
 from deid_node.errors import PixelsUnusable
 
 if TYPE_CHECKING:
@@ -35,16 +25,6 @@ if TYPE_CHECKING:
 Cells = NDArray[np.unsignedinteger[Any]]
 """Pixel cells as unsigned integers, all allocated bits of them, in the shape of a `PixelFormat`."""
 
-_JPEG: Final = frozenset(
-    {
-        JPEGBaseline8Bit,
-        JPEGExtended12Bit,
-        JPEGLossless,
-        JPEGLosslessSV1,
-        JPEGLSLossless,
-        JPEGLSNearLossless,
-    }
-)
 _ADOBE: Final = re.compile(rb"(\xff\xee..)Adobe(.{6}(.))", re.DOTALL)
 """Marker segment that says whether the colours of a JPEG stream are YCbCr; its last byte is 0
 for RGB. Compressed samples cannot hold FFEE (ISO/IEC 10918-1, B.1.1.5)."""
@@ -148,8 +128,7 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # their text quotes values
-            if syntax in _JPEG:
-                _refuse_other_sizes(content, form)
+            refuse_other_frames(content, options, transfer_syntax_uid=syntax)
             values, said = get_decoder(syntax).as_array(
                 # Pillow turns YCbCr into RGB where Adobe's marker says that it is YCbCr.
                 _ADOBE.sub(rb"\1adobe\2", content),
@@ -170,19 +149,6 @@ def decoded_pixels(content: bytes, form: PixelFormat, transfer_syntax_uid: str) 
         raise _unusable("decoded Pixel Data is not what its layout says")
     cells = values.view(form.cell).reshape(form.shape)
     return Pixels(cells=cells, form=replace(form, photometric=photometric))
-
-
-def _refuse_other_sizes(content: bytes, form: PixelFormat) -> None:
-    """Keep from the decoders what tells another size: some would not come back from it."""
-    for stream in generate_frames(content, number_of_frames=form.frames):
-        found = frame_header(stream)
-        size = (form.rows, form.columns, form.samples)
-        if (
-            found is None
-            or (found.rows, found.columns, found.samples) != size
-            or found.precision > form.bits_allocated
-        ):
-            raise _unusable("a frame is not as large as its layout says")
 
 
 def _is_contradicted(content: bytes, form: PixelFormat, photometric: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     JPEG2000,
@@ -17,13 +18,18 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
 )
 
+from deid_node.dicom.jpeg_header import frame_header
 from deid_node.errors import PixelsUnusable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from pydicom import Dataset
 
@@ -37,6 +43,17 @@ DECODERS: Final = {
 }
 """One decoder for each; GDCM, which ends the process over many a broken stream, for JPEG Lossless
 alone."""
+
+_JPEG: Final = frozenset(
+    {
+        JPEGBaseline8Bit,
+        JPEGExtended12Bit,
+        JPEGLossless,
+        JPEGLosslessSV1,
+        JPEGLSLossless,
+        JPEGLSNearLossless,
+    }
+)
 
 Words = np.ndarray[tuple[int, int], np.dtype[np.unsignedinteger[Any]]]
 """(rows, columns) array of pixel cells as unsigned integers, all allocated bits."""
@@ -124,11 +141,59 @@ def pixel_data(words: Words) -> bytes:
     return content + b"\0" * (len(content) % 2)
 
 
+def layout_of(instance: Dataset) -> dict[str, int]:
+    """Read what an instance tells of its frames, as `refuse_other_frames` needs it."""
+    return {
+        "number_of_frames": int(instance.get("NumberOfFrames") or 1),
+        "rows": int(instance.Rows),
+        "columns": int(instance.Columns),
+        "samples_per_pixel": int(instance.SamplesPerPixel),
+        "bits_allocated": int(instance.BitsAllocated),
+    }
+
+
+def refuse_other_frames(
+    content: bytes, layout: Mapping[str, Any], *, transfer_syntax_uid: UID
+) -> None:
+    """Keep from the decoders what is not laid out as told: some would not come back from it.
+
+    Parameters
+    ----------
+    content
+        Items of Pixel Data, PS3.5 A.4.
+    layout
+        As `layout_of` gives it.
+    transfer_syntax_uid
+        That of `content`; of those that are no JPEG nothing is looked at.
+
+    Raises
+    ------
+    PixelsUnusable
+        If a frame tells another size or precision, or lacks what its samples are coded by.
+    """
+    if transfer_syntax_uid not in _JPEG:
+        return
+    size = (layout["rows"], layout["columns"], layout["samples_per_pixel"])
+    for stream in generate_frames(content, number_of_frames=layout["number_of_frames"]):
+        found = frame_header(stream)
+        if (
+            found is None
+            or (found.rows, found.columns, found.samples) != size
+            or found.precision > layout["bits_allocated"]
+        ):
+            raise PixelsUnusable(
+                why="a frame is not as large as its layout says, or is not whole", n_instances=1
+            )
+
+
 def _decoded(instance: Dataset) -> Words:
     """Decode compressed Pixel Data, without any colour or modality transform."""
+    syntax = _transfer_syntax(instance)
     try:
-        decoder = DECODERS.get(_transfer_syntax(instance), "")
-        values = pixel_array(instance, decoding_plugin=decoder)
+        refuse_other_frames(instance.PixelData, layout_of(instance), transfer_syntax_uid=syntax)
+        values = pixel_array(instance, decoding_plugin=DECODERS.get(syntax, ""))
+    except PixelsUnusable:
+        raise
     except Exception:  # noqa: BLE001 - decoders raise many kinds, and their text quotes values
         raise PixelsUnusable(why="compressed Pixel Data cannot be decoded", n_instances=1) from None
     if values.shape != (int(instance.Rows), int(instance.Columns)):

@@ -59,6 +59,7 @@ series that it stopped (`Release`), and the status of a C-STORE:
   + SpoolError               stop      exit 74  again
     - SpoolBusy              retry     exit 75  again  C-STORE 0xA700
     - SpoolFull              retry     exit 75  again  C-STORE 0xA700
+    - SpoolUnwritable        retry     exit 75  again  C-STORE 0xA700
 
 A message may hold counts, units, UIDs of standard classes, tags, keywords, names and
 paths that the settings chose, and pseudonyms. It never holds the value of an element.
@@ -83,6 +84,7 @@ from deid_node.errors.edges import (
     SpoolBusy,
     SpoolError,
     SpoolFull,
+    SpoolUnwritable,
     WrongState,
 )
 from deid_node.errors.instances import (
@@ -181,6 +183,7 @@ __all__ = [
     "SpoolError",
     "SpoolFull",
     "SpoolKeyUnusable",
+    "SpoolUnwritable",
     "SpooledFileDamaged",
     "StageStuck",
     "TooFewSlices",

@@ -211,6 +211,27 @@ class SpoolBusy(SpoolError):
         super().__init__(f"the ledger was locked for {seconds:.0f} seconds")
 
 
+class SpoolUnwritable(SpoolError):
+    """The disk that holds the spool is read-only, or fails."""
+
+    release = Release.AGAIN
+    disposition = Disposition.RETRY
+    exit_code = 75
+    dimse_status = 0xA700
+    """As for `SpoolFull`: the sender keeps the instance and comes again."""
+    next_step = "see the kernel's log about the disk; repair it and mount it writable"
+
+    def __init__(self, *, code: str) -> None:
+        """Say what the system said.
+
+        Parameters
+        ----------
+        code
+            Name of its error, as errno.h or SQLite has it.
+        """
+        super().__init__(f"the spool cannot be written: {code}")
+
+
 class SpoolFull(SpoolError):
     """Too little free space to accept another instance."""
 

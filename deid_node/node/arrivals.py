@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from deid_node.errors import DuplicateInstance, LateInstances, OriginalsMissing, RefusedByPerson
 from deid_node.headers.pseudonyms import InstanceKey
 from deid_node.node.delivery_schema import has_left
+from deid_node.node.kept import Kept
 from deid_node.node.ledger_database import generation_of, give_reason, key_of, latest, move
-from deid_node.node.spool import Kept
 from deid_node.node.states import OPEN_TO_ARRIVALS, Arrival, Generation, Reason, State
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolFull
+from deid_node.errors import SpoolFull, SpoolUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,8 +68,8 @@ def remove_drafts(folder: Path) -> int:
     return len(drafts)
 
 
-class FullDiskNamed:
-    """Gives a full disk its own name, as a context; any other failure stays what it is.
+class DiskFailuresNamed:
+    """Gives a full disk, and one that cannot be written, names; other failures stay what they are.
 
     Parameters
     ----------
@@ -82,6 +82,8 @@ class FullDiskNamed:
     ------
     SpoolFull
         If the disk or the quota that holds `folder` is used up.
+    SpoolUnwritable
+        If the disk is read-only, or fails.
     """
 
     __slots__ = ("_folder", "_reserve_bytes")
@@ -94,6 +96,10 @@ class FullDiskNamed:
         pass
 
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if not isinstance(error, OSError):
+            return
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             free = shutil.disk_usage(self._folder).free
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes) from None
+        if error.errno in {errno.EROFS, errno.EIO}:
+            raise SpoolUnwritable(code=errno.errorcode[error.errno]) from None

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BUSY_SECONDS: Final = 30.0
-"""How long a locked database is waited for."""
+BUSY_SECONDS: Final = 24 * 3600.0
+"""How long a locked database is waited for. SQLite looks ten times a second; DBOS would pause
+for up to a minute and a half between attempts of its own.
+"""
 
 
 def prepare(path: Path) -> None:

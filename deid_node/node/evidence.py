@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from deid_node.errors import NoSuchSeries, SpoolKeyUnusable
 from deid_node.node.at_rest.names import is_sealed
 from deid_node.node.at_rest.opening import open_sealing
-from deid_node.node.durable import FullDiskNamed, make_private_folder, write_file
+from deid_node.node.durable import DiskFailuresNamed, make_private_folder, write_file
 from deid_node.pipeline.picture import draw
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ class Pictures:
 
         Raises
         ------
-        SpoolFull
-            If the disk is full.
+        SpoolFull, SpoolUnwritable
+            If the disk is full, or cannot be written.
         """
         folder = self._root / name
         picture = [draw(evidence)]
-        with FullDiskNamed(self._root.parent):
+        with DiskFailuresNamed(self._root.parent):
             make_private_folder(folder)
             if self._sealing is not None:
                 sealer = self._sealing.sealer(folder, _inner_name(name))

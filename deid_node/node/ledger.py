@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.headers.pseudonyms import SeriesKey
-    from deid_node.node.spool import Kept
+    from deid_node.node.kept import Kept
 
 
 class Ledger:
@@ -63,7 +63,10 @@ class Ledger:
 
     def answers(self) -> bool:
         """Tell whether the ledger can be written; a failure is the database's own."""
-        with self._transaction(survives_power_failure=False):
+        with self._transaction(survives_power_failure=False) as database:
+            # A transaction that changes nothing succeeds on a disk that is read-only.
+            [version] = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {int(version == 0)}")
             return True
 
     def belongs_to(self, key_fingerprint: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from deid_node.errors import SpoolBusy, SpoolError, SpoolFull
+from deid_node.errors import SpoolBusy, SpoolError, SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import SeriesKey
+from deid_node.node.durable import DiskFailuresNamed
 from deid_node.node.states import TRANSITIONS, Generation, State
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from deid_node.node.states import Reason
 
+
+_UNWRITABLE: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 BUSY_SECONDS: Final = 5.0
 """How long another process is waited for; another thread of this one twice as long."""
@@ -35,7 +38,8 @@ class LedgerDatabase:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        path.touch(mode=0o600)
+        with DiskFailuresNamed(path.parent):
+            path.touch(mode=0o600)
         self.now = now
         self.connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -69,6 +73,9 @@ class LedgerDatabase:
             If another process keeps the database locked; nothing was done.
         SpoolFull
             If the disk is full; nothing was done.
+        SpoolUnwritable
+            If the disk is read-only, or fails; where it fails in the commit, that may have been
+            done.
         """
         with self._alone, _FailuresNamed():
             try:
@@ -88,6 +95,39 @@ class LedgerDatabase:
             self._synchronous = level
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Read a ledger, whether a node has it open or not; nothing in it is changed.
+
+    Raises
+    ------
+    sqlite3.Error
+        If it cannot be read, or somebody keeps it locked for too long.
+    """
+    with closing(_reader(path)) as database:
+        yield database
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    place = f"{path.absolute().as_uri()}?mode=ro"
+    database = sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS)
+    try:
+        database.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        database.close()
+        is_open_elsewhere = path.with_name(f"{path.name}-wal").exists()
+        if _primary_code(error) != sqlite3.SQLITE_CANTOPEN or is_open_elsewhere:
+            raise
+        # On a disk that is read-only, SQLite cannot make the files of WAL mode beside it.
+        return sqlite3.connect(f"{place}&immutable=1", uri=True)
+    return database
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """Give the lowest byte of an extended code (sqlite.org/rescode.html)."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 class _Alone:
     """Keeps other threads out; a queue of them does not add up all that each must wait."""
 
@@ -103,19 +143,21 @@ class _Alone:
 
 
 class _FailuresNamed:
-    """Gives a locked database and a full disk their own names; others stay what they are."""
+    """Gives a lock, a full disk and one that cannot be written names; others stay as they are."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            # The lowest byte of an extended code is its primary one (sqlite.org/rescode.html).
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code == sqlite3.SQLITE_FULL:
-                raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
-            if code == sqlite3.SQLITE_BUSY:
-                raise SpoolBusy(seconds=BUSY_SECONDS) from None
+        if not isinstance(error, sqlite3.Error):
+            return
+        code = _primary_code(error)
+        if code == sqlite3.SQLITE_FULL:
+            raise SpoolFull(free_bytes=0, reserve_bytes=0) from None
+        if code == sqlite3.SQLITE_BUSY:
+            raise SpoolBusy(seconds=BUSY_SECONDS) from None
+        if code in _UNWRITABLE:
+            raise SpoolUnwritable(code=error.sqlite_errorname) from None
 
 
 def move(

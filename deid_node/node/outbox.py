@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from deid_node.node.durable import (
-    FullDiskNamed,
+    DiskFailuresNamed,
     make_private_folder,
     remove_drafts,
     write_file,
@@ -38,12 +38,12 @@ class Outbox:
 
         Raises
         ------
-        SpoolFull
-            If the disk is full.
+        SpoolFull, SpoolUnwritable
+            If the disk is full, or cannot be written.
         """
-        self.discard(name)
         folder = self._root / name
-        with FullDiskNamed(self._root):
+        with DiskFailuresNamed(self._root):
+            self.discard(name)
             make_private_folder(folder)
             for number, instance in enumerate(instances, start=1):
                 write_file(folder / f"{number:05d}.dcm", [instance.part10])

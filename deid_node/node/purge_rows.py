@@ -12,8 +12,8 @@ from deid_node.node.states import TRANSITIONS, State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from deid_node.node.kept import Kept
     from deid_node.node.ledger import Ledger
-    from deid_node.node.spool import Kept
     from deid_node.node.states import Generation
 
 PURGEABLE = frozenset(state for state in State if State.PURGED in TRANSITIONS[state])

@@ -16,7 +16,7 @@ from deid_node.errors import SettingsInvalid, StageStuck
 from deid_node.log import event
 from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.counting import Counting
-from deid_node.node.durable import make_private_folder
+from deid_node.node.durable import DiskFailuresNamed, make_private_folder
 from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
 from deid_node.node.models.inference import inference_apart
@@ -136,7 +136,7 @@ class Service:
         Raises
         ------
         SpoolError
-            If another node uses the spool folder.
+            If another node uses the spool folder, or its disk cannot be written.
         ProfileInvalid, WeightsUnusable
             If the recipe cannot be made.
         KeyUnusable
@@ -147,7 +147,8 @@ class Service:
             If the port cannot be listened on.
         """
         settings, folder = self._settings, self._settings.spool.folder
-        make_private_folder(folder)
+        with DiskFailuresNamed(folder.parent):
+            make_private_folder(folder)
         self._lock = exclusive(folder)
         self._recipe = self._given or self._loaded_recipe()
         self._watch.ask(weights=lambda: True)

@@ -8,158 +8,33 @@ SOP Instance UID but differ lie side by side.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import OriginalsMissing, SpoolFull
-from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.at_rest.names import KEY_FILE
+from deid_node.node.draft import PRIVATE_FILE, Draft
 from deid_node.node.durable import (
     DRAFT_SUFFIX,
-    FullDiskNamed,
+    DiskFailuresNamed,
     make_private_folder,
     remove_drafts,
     sync_folder,
 )
+from deid_node.node.kept import Kept, kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from deid_node.dicom.series import Readable
+    from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
     from deid_node.node.at_rest.sealing import Sealing
-    from deid_node.node.at_rest.stream import Sealer
 
-DIGEST_DIGITS: Final = 32
-"""Hexadecimal digits of SHA-256 that tell two contents of one instance apart: 128 bits."""
-
-SYNC_EVERY: Final = 64 * 2**20
-"""A long file is synced on the way, in bytes, so that its end does not keep the sender waiting."""
+__all__ = ["Draft", "Spool"]
 
 MOST_FOLDERS_KNOWN: Final = 10_000
 """Folders that are remembered to be durable; a year of series must not pile up in memory."""
-
-PRIVATE_FILE: Final = 0o600
-
-MOST_AT_ONCE: Final = 512
-"""Pieces that one system call writes; Linux takes 1024."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """One instance in the spool.
-
-    Parameters
-    ----------
-    series, instance
-        Keys made from its UIDs.
-    digest
-        Of the whole Part 10 file. It names no one: whoever can compute it holds the file.
-    """
-
-    series: SeriesKey
-    instance: InstanceKey
-    digest: str
-
-    @property
-    def name(self) -> str:
-        """File name in the folder of its series."""
-        return f"{self.instance}-{self.digest}.dcm"
-
-
-class Draft:
-    """A file that is being written; it has no name yet that anybody looks for.
-
-    Parameters
-    ----------
-    folder
-        Of the series; the file gets its name there.
-    series, instance
-        Keys made from the UIDs.
-    full_disk
-        Names a full disk.
-    sealer
-        Encrypts what is written; None leaves it in the clear.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        series: SeriesKey,
-        instance: InstanceKey,
-        *,
-        full_disk: FullDiskNamed,
-        sealer: Sealer | None = None,
-    ) -> None:
-        self.folder = folder
-        self._full_disk = full_disk
-        self._sealer = sealer
-        self._series = series
-        self._instance = instance
-        self._digest = hashlib.sha256()
-        self._unsynced = 0
-        # Texts, not paths: there are several of them for each instance.
-        self.path = f"{folder}/{instance}-{os.urandom(8).hex()}{DRAFT_SUFFIX}"
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-
-    @property
-    def kept(self) -> Kept:
-        """What the file is called once it is whole."""
-        return Kept(
-            series=self._series,
-            instance=self._instance,
-            digest=self._digest.hexdigest()[:DIGEST_DIGITS],
-        )
-
-    def write(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        """Append.
-
-        Raises
-        ------
-        SpoolFull
-            If the disk fills up.
-        OSError
-            If the file system fails.
-        """
-        for piece in pieces:
-            self._digest.update(piece)
-        self._put(pieces if self._sealer is None else self._sealer.seal(pieces))
-
-    def sync(self) -> None:
-        """Make the contents durable; nothing can be written after that.
-
-        Raises
-        ------
-        SpoolFull, OSError
-            As `write` does.
-        """
-        if self._sealer is not None:
-            self._put(self._sealer.end())
-        with self._full_disk:
-            os.fdatasync(self._file)
-        self._close()
-
-    def abandon(self) -> None:
-        """Delete the file; after it got its name this does nothing."""
-        self._close()
-        with suppress(OSError):
-            os.unlink(self.path)  # noqa: PTH108 - a text
-
-    def _put(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-        with self._full_disk:
-            for at in range(0, len(pieces), MOST_AT_ONCE):
-                self._unsynced += _write_all(self._file, pieces[at : at + MOST_AT_ONCE])
-            if self._unsynced >= SYNC_EVERY:
-                os.fdatasync(self._file)
-                self._unsynced = 0
-
-    def _close(self) -> None:
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
 
 
 class Spool:
@@ -178,7 +53,7 @@ class Spool:
     def __init__(self, root: Path, *, reserve_bytes: int, sealing: Sealing | None = None) -> None:
         self._root = root
         self._reserve_bytes = reserve_bytes
-        self._full_disk = FullDiskNamed(root, reserve_bytes=reserve_bytes)
+        self._failures = DiskFailuresNamed(root, reserve_bytes=reserve_bytes)
         self._sealing = sealing
         self._durable_folders: dict[SeriesKey, Path] = {}
         make_private_folder(root)
@@ -186,9 +61,7 @@ class Spool:
     def has_room(self) -> bool:
         """Tell whether anything can be kept now: space above the reserve, names, and writable."""
         disk = os.statvfs(self._root)
-        names_left = disk.f_favail > 0 or disk.f_files == 0
-        read_only = bool(disk.f_flag & os.ST_RDONLY)
-        return _free(disk) >= self._reserve_bytes and names_left and not read_only
+        return _free(disk) >= self._reserve_bytes and self._takes_files()
 
     def draft(self, series: SeriesKey, instance: InstanceKey) -> Draft:
         """Begin the file of an instance, in the folder of its series.
@@ -197,20 +70,22 @@ class Spool:
         ------
         SpoolFull
             If less than the reserve is free, or the disk is full.
+        SpoolUnwritable
+            If it is read-only, or fails.
         OSError
-            If the file system fails.
+            If the file system fails otherwise.
         """
         free = _free(os.statvfs(self._root))
         if free < self._reserve_bytes:
             raise SpoolFull(free_bytes=free, reserve_bytes=self._reserve_bytes)
-        with self._full_disk:
+        with self._failures:
             folder = self._folder(series)
             if self._sealing is None:
-                return Draft(folder, series, instance, full_disk=self._full_disk)
+                return Draft(folder, series, instance, failures=self._failures)
             with self._sealing.lock:
                 # From here on the folder is not empty, so its key stays.
                 sealer = self._sealing.sealer(folder, _sealed_name(series, instance))
-                return Draft(folder, series, instance, full_disk=self._full_disk, sealer=sealer)
+                return Draft(folder, series, instance, failures=self._failures, sealer=sealer)
 
     def settle(self, drafts: Sequence[Draft]) -> list[tuple[Kept, bool]]:
         """Give synced drafts their names, and make the names durable.
@@ -224,11 +99,11 @@ class Spool:
 
         Raises
         ------
-        SpoolFull, OSError
+        SpoolFull, SpoolUnwritable, OSError
             If the file system fails; drafts that have no name yet are still there.
         """
         settled = []
-        with self._full_disk:
+        with self._failures:
             for draft in drafts:
                 kept = draft.kept
                 path = f"{draft.folder}/{kept.name}"
@@ -245,8 +120,10 @@ class Spool:
         ------
         SpoolFull
             If less than the reserve is free, or the disk fills up meanwhile.
+        SpoolUnwritable
+            If it is read-only, or fails.
         OSError
-            If the file system fails. No partial file stays.
+            If the file system fails otherwise. In no case a partial file stays.
         """
         draft = self.draft(series, instance)
         try:
@@ -315,11 +192,21 @@ class Spool:
             if folder.is_dir() and not _others(folder, set()):
                 (folder / KEY_FILE).unlink(missing_ok=True)
                 folder.rmdir()
-        found = {path: _kept(path) for path in sorted(self._root.glob("*/*.dcm"))}
+        found = {path: kept_in(path) for path in sorted(self._root.glob("*/*.dcm"))}
         if self._sealing is not None:
             for path, kept in found.items():
                 self._sealing.seal_in_place(path, _sealed_name(kept.series, kept.instance))
         return list(found.values())
+
+    def _takes_files(self) -> bool:
+        """Find out with a file: a disk that is read-only after an error need not say so."""
+        probe = self._root / f"probe{DRAFT_SUFFIX}"
+        try:
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE))
+            probe.unlink(missing_ok=True)  # several associations may ask at one time
+        except OSError:
+            return False
+        return True
 
     def _folder(self, series: SeriesKey) -> Path:
         """Make the folder of a series; its name is durable before anything lies in it.
@@ -351,23 +238,6 @@ def _others(folder: Path, names: set[str]) -> set[str]:
     return {path.name for path in folder.iterdir()} - names - {KEY_FILE}
 
 
-def _kept(path: Path) -> Kept:
-    """Read the keys back from a file's name."""
-    instance, _, digest = path.stem.rpartition("-")
-    return Kept(series=SeriesKey(path.parent.name), instance=InstanceKey(instance), digest=digest)
-
-
 def _free(disk: os.statvfs_result) -> int:
     """Bytes that this process may still write."""
     return disk.f_bavail * disk.f_frsize
-
-
-def _write_all(file: int, pieces: Sequence[bytes | bytearray | memoryview]) -> int:
-    """Write pieces one behind the other; return how many bytes."""
-    whole = sum(len(piece) for piece in pieces)
-    written = os.writev(file, pieces) if pieces else 0
-    if written < whole:
-        rest = memoryview(b"".join(pieces))[written:]
-        while rest:
-            rest = rest[os.write(file, rest) :]
-    return whole

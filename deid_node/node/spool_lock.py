@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import SpoolError
+from deid_node.node.durable import DiskFailuresNamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +30,11 @@ def exclusive(folder: Path) -> int:
     ------
     SpoolError
         If another process has it.
+    SpoolUnwritable
+        If the disk is read-only, or fails.
     """
-    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    with DiskFailuresNamed(folder):
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from deid_node.headers.pseudonyms import SeriesKey
-    from deid_node.node.spool import Kept
+    from deid_node.node.kept import Kept
 
 
 class State(enum.Enum):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from deid_node import errors
 from deid_node.errors import SpoolError
+from deid_node.node.ledger_database import reading
 
 if TYPE_CHECKING:
     from deid_node.config.schema import Settings
@@ -100,11 +101,8 @@ def status(settings: Settings) -> Snapshot:
     if not path.exists():
         return Snapshot(series={}, held=(), owed=())
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
+        with reading(path) as database:
             return _snapshot(database)
-        finally:
-            database.close()
     except sqlite3.Error:
         raise SpoolError(f"the ledger {path} cannot be read") from None
 

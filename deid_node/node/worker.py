@@ -6,7 +6,6 @@ series ends in a state with a reason; no fault of one series stops the next.
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
 import uuid
@@ -136,8 +135,6 @@ class Worker:
                 return self._put_back(claim, error)
             self._set_aside(claim, error, picture=self._shown(generation, shown))
         except Exception as error:  # noqa: BLE001 - a fault must hold its series, not end the node
-            if isinstance(error, OSError) and error.errno == errno.EROFS:
-                return self._put_back(claim, error)
             self._set_aside(claim, error, unexpected(error))
         else:
             is_ready = self._ledger.ready(generation, self._destinations, picture=picture)

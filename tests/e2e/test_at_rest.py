@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from deid_node.config.load import create_key, load_settings
 from deid_node.node.at_rest.names import KEY_FILE
 from deid_node.node.service import status
 from tests.e2e.test_restart import in_state, serving
-from tests.fakes.node import eventually, settings_file
+from tests.fakes.node import eventually, free_port, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def head() -> list[Dataset]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def received(folder: Path, suffix: str) -> list[Path]:

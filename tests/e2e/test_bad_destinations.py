@@ -13,9 +13,8 @@ from deid_node.node.send.delivery import Delivery
 from deid_node.node.send.destination import make_destination
 from deid_node.node.states import State
 from tests.fakes.clock import FakeClock
-from tests.fakes.faults import free_port
 from tests.fakes.hostile import ABORT, HostilePeer, Wire
-from tests.fakes.node import eventually
+from tests.fakes.node import eventually, free_port
 from tests.fakes.sender import Sender, archive_at, some_instances
 
 if TYPE_CHECKING:
@@ -26,16 +25,18 @@ if TYPE_CHECKING:
 
 TEN_MINUTES = 600.0
 N_SERIES, N_INSTANCES = 3, 5
+SMALLEST_BUFFER = 2304
+"""Linux has none for received bytes that is smaller (socket(7))."""
 
 
 class Site:
     """Results that are owed to an archive and to a folder, and a clock that is moved on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, size: int = 32) -> None:
         self.folder = folder
         self.clock = FakeClock()
         self.sender = Sender(folder)
-        self.instances = some_instances(N_SERIES * N_INSTANCES)
+        self.instances = some_instances(N_SERIES * N_INSTANCES, size=size)
         for number in range(N_SERIES):
             first = number * N_INSTANCES
             result = self.instances[first : first + N_INSTANCES]
@@ -60,6 +61,9 @@ class Site:
         ).fetchone()
         return int(row[0])
 
+    def close(self) -> None:
+        self.sender.close()
+
     def datasets(self) -> list[bytes]:
         """Give what a destination must have in the end."""
         outgoing = [
@@ -72,9 +76,8 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path)
-    yield site
-    site.sender.close()
+    with closing(Site(tmp_path)) as site:
+        yield site
 
 
 def full(wire: Wire, _number: int) -> None:
@@ -162,35 +165,51 @@ def test_destination_that_is_down_gets_everything_once_it_is_back(site: Site) ->
     assert site.sender.states() == {State.READY}, "the folder has not been served yet"
 
 
-def test_slow_destination_gets_everything_on_one_association_and_keeps_nobody_waiting(
-    site: Site,
+@pytest.mark.parametrize(
+    "receive_buffer",
+    [SMALLEST_BUFFER, pytest.param(None, marks=pytest.mark.slow)],
+    ids=["its line is slow", "its program is slow"],
+)
+def test_destination_that_takes_1_kb_a_second_gets_everything_and_keeps_nobody_waiting(
+    tmp_path: Path, receive_buffer: int | None
 ) -> None:
     is_seen = threading.Event()
 
     def slow(wire: Wire, _number: int) -> None:
-        wire.bytes_at_once, wire.rest_seconds = 256, 0.25
+        if not is_seen.is_set():
+            wire.bytes_at_once, wire.rest_seconds = 256, 0.25
         wire.accept()
-        is_seen.wait(60)
-        wire.rest_seconds = 0
         wire.serve()
 
     done = threading.Event()
-    with HostilePeer(slow).running() as peer:
+    hostile = HostilePeer(slow, receive_buffer=receive_buffer)
+    with closing(Site(tmp_path, size=64)) as site, hostile.running() as peer:
+        # An instance takes 9 s: longer than it may stall, and than an answer may take.
         settings = [
-            archive_at(peer.port, answer_seconds=60),
+            archive_at(peer.port, stall_seconds=7, answer_seconds=7),
             FolderDestination(kind="folder", name="copies", folder=site.folder / "copies"),
         ]
         sending = threading.Thread(
             target=site.sender.send, args=(settings,), kwargs={"until": done}
         )
         sending.start()
-        eventually(lambda: site.owed_to("copies") == 0)
-        owed_meanwhile = site.owed_to("archive")
-        is_seen.set()
-        eventually(lambda: site.owed_to("archive") == 0)
-        done.set()
-        sending.join(60)
+        try:
+            eventually(lambda: site.owed_to("copies") == 0)
+            taken_meanwhile = list(peer.datasets)
+            eventually(lambda: peer.datasets)
+            owed_meanwhile = site.owed_to("archive")
+            is_seen.set()
+            for wire in peer.wires:
+                wire.bytes_at_once, wire.rest_seconds = 2**20, 0
+            eventually(lambda: site.owed_to("archive") == 0)
+        finally:
+            done.set()
+            sending.join(60)
+        wanted = site.datasets()
 
+    goes_on = receive_buffer is not None
+    assert taken_meanwhile == []
     assert owed_meanwhile == N_SERIES
-    assert len(peer.wires) == 1
-    assert sorted(peer.datasets) == site.datasets()
+    assert (len(peer.wires) == 1) == goes_on
+    assert sorted(set(peer.datasets)) == wanted
+    assert (len(peer.datasets) == len(wanted)) == goes_on

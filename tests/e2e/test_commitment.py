@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import struct
 import subprocess
 import threading
@@ -23,7 +22,7 @@ from deid_node.node.send import commitments as commitments_module
 from deid_node.node.send.commitment import Report, decoded, encoded, read_report
 from deid_node.node.states import State
 from tests.fakes.hostile import ABORT, HostilePeer, Wire, p_data
-from tests.fakes.node import eventually, is_open
+from tests.fakes.node import eventually, free_port, is_open
 from tests.fakes.sender import NO_PORT, Sender, archive_at, some_instances
 
 if TYPE_CHECKING:
@@ -260,11 +259,6 @@ def test_report_that_is_none_leaves_a_series_where_it_is(
         eventually(lambda: n_questions > 2)
 
     assert sender.states() == {State.READY}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def tell(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,10 @@ from deid_node.node.assembly import Assembly, Origin, Visit
 from deid_node.node.completeness import Patience
 from deid_node.node.counting import Counting
 from deid_node.node.ledger import Ledger
-from deid_node.node.service import Service, status
+from deid_node.node.service import status
 from tests.e2e.test_peers import orthanc
 from tests.fakes.clock import FakeClock
-from tests.fakes.node import eventually, is_open, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, is_open, running, settings_file
 from tests.fakes.peer import send
 from tests.fakes.series import mr_series
 
@@ -127,8 +126,7 @@ def test_source_that_is_not_there_or_hangs_up_is_not_waited_for() -> None:
     def fail(_asked: Dataset) -> list[Dataset]:
         raise ValueError("of the peer")
 
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        gone = probe.getsockname()[1]
+    gone = free_port()
 
     assert counted(gone) is None
     with Archive(fail).running() as port:
@@ -137,10 +135,7 @@ def test_source_that_is_not_there_or_hangs_up_is_not_waited_for() -> None:
 
 @pytest.mark.peer
 def test_orthanc_counts(tmp_path: Path, peer: Callable[[str], str]) -> None:
-    ports = {}
-    for name in ("orthanc", "http"):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            ports[name] = probe.getsockname()[1]
+    ports = {name: free_port() for name in ("orthanc", "http")}
     series = mr_series(np.zeros((4, 8, 8), np.uint16))
     uids = {
         "study": str(series[0].StudyInstanceUID),
@@ -155,20 +150,9 @@ def test_orthanc_counts(tmp_path: Path, peer: Callable[[str], str]) -> None:
 
 
 def settings_with(folder: Path, series: str, sources: str = "") -> Settings:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     path = settings_file(folder, port=port, quiet_seconds=3600, series=series, more=sources)
     return load_settings(path, {})
-
-
-@contextmanager
-def running(settings: Settings) -> Iterator[Service]:
-    service = Service(settings, recipe_for(settings))
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
 
 
 def abort_after(instances: list[Dataset], port: int) -> None:
@@ -222,7 +206,7 @@ def test_series_of_which_the_source_has_more_is_held_and_goes_on_when_it_comes(
         sources = (
             f'[[sources]]\ncallers = ["PACS"]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}'
         )
-        chosen = "complete_seconds = 0.3\nreleased_seconds = 0.5\nmax_open_seconds = 3"
+        chosen = "complete_seconds = 0.3\nreleased_seconds = 30\nmax_open_seconds = 3"
         settings = settings_with(tmp_path, chosen, sources)
         with running(settings) as node:
             send(series[:2], node.port)

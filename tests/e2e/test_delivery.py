@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import subprocess
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from deid_node.dicom.part10 import EncodedInstance, encode
 from deid_node.errors import NoCommonSyntax, PeerBusy, PeerRefusedInstance, PeerUnreachable
 from deid_node.node.outgoing import from_encoded
 from deid_node.node.send.destination import make_destination
-from tests.fakes.node import eventually, is_open
+from tests.fakes.node import eventually, free_port, is_open
 from tests.fakes.peer import Receiver, receiving
 from tests.fakes.series import mr_series
 
@@ -157,8 +156,7 @@ def test_peer_that_takes_no_syntax_of_the_class_refuses_it(
 def test_dead_host_is_unreachable(
     instances: list[EncodedInstance], destination_at: DestinationAt
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
 
     with pytest.raises(PeerUnreachable, match="destination archive: no association with it"):
         destination_at(port).deliver(from_encoded(instances))
@@ -197,9 +195,7 @@ def test_echo_is_answered(destination_at: DestinationAt) -> None:
 
 
 @pytest.mark.peer
-def test_dcmtk_receives_a_series(
-    tmp_path: Path, free_port: Callable[[], int], destination_at: DestinationAt
-) -> None:
+def test_dcmtk_receives_a_series(tmp_path: Path, destination_at: DestinationAt) -> None:
     series = [encode(each) for each in dicom_series(small_head())]
     port = free_port()
     process = subprocess.Popen(["storescp", "-od", str(tmp_path), str(port)])
@@ -212,12 +208,3 @@ def test_dcmtk_receives_a_series(
 
     received = {str(dcmread(path).SOPInstanceUID) for path in tmp_path.iterdir()}
     assert received == {each.sop_instance_uid for each in series}
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            return int(probe.getsockname()[1])
-
-    return find

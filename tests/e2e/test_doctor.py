@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import TYPE_CHECKING
 
 from deid_node.config.load import load_settings
@@ -11,18 +10,13 @@ from deid_node.node.doctor import work
 from deid_node.node.service import Service
 from tests.fakes.command import run
 from tests.fakes.face import FakeFaceModel
-from tests.fakes.node import recipe_for, settings_file
+from tests.fakes.node import free_port, recipe_for, settings_file
 from tests.fakes.raw_peer import echoes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_running_node_is_found_well_and_goes_on(

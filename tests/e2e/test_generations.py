@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import random
 import signal
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -23,10 +22,10 @@ from deid_node.dicom.series import read_series
 from deid_node.node.ledger import Ledger
 from deid_node.node.outgoing import from_encoded
 from deid_node.node.send.storage_scu import StorageSCU
-from deid_node.node.service import Service, status
+from deid_node.node.service import status
 from deid_node.pipeline.deidentify import deidentify
 from tests.e2e.test_restart import serving
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, running, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.sender import archive_at
 
@@ -53,8 +52,7 @@ def archive() -> Iterator[Receiver]:
 
 
 def settings_in(folder: Path, archive: int, *, hours: int = 1) -> Settings:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     path = settings_file(
         folder,
         port=port,
@@ -64,16 +62,6 @@ def settings_in(folder: Path, archive: int, *, hours: int = 1) -> Settings:
         more=f"keep_originals_hours = {hours}",
     )
     return load_settings(path, {})
-
-
-@contextmanager
-def running(settings: Settings) -> Iterator[Service]:
-    service = Service(settings, recipe_for(settings))
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
 
 
 def store(instances: Sequence[Dataset], port: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +15,16 @@ from deid_node.config.load import load_settings
 from deid_node.node.service import Service, status
 from tests.fakes.command import run
 from tests.fakes.face import UnsureModel
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, running, settings_file
 from tests.fakes.peer import send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pydicom import Dataset
 
     from deid_node.config.schema import Settings
+    from deid_node.pipeline.recipe import Recipe
 
 WORD = ("--who", "A. Reader", "--why", "the face is gone")
 
@@ -38,21 +36,14 @@ def head() -> list[Dataset]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     more = '[audit]\nfile = "audit.jsonl"'
     return load_settings(settings_file(tmp_path, port=port, quiet_seconds=0.5, more=more), {})
 
 
-@contextmanager
-def running(settings: Settings) -> Iterator[Service]:
-    """Run a node whose model is never sure."""
-    service = Service(settings, replace(recipe_for(settings), model=UnsureModel()))
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
+def unsure(settings: Settings) -> Recipe:
+    """Give a recipe whose model is never sure."""
+    return replace(recipe_for(settings), model=UnsureModel())
 
 
 def held(settings: Settings, head: list[Dataset], node: Service) -> str:
@@ -81,7 +72,7 @@ def test_accepted_result_leaves_and_the_word_is_on_record(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     config = ("-c", tmp_path / "deid-node.toml")
-    with running(settings) as node:
+    with running(settings, unsure(settings)) as node:
         key = held(settings, head, node)
         first = shown(tmp_path, key, capfd)
         with Image.open(first["picture"]) as picture:
@@ -91,7 +82,7 @@ def test_accepted_result_leaves_and_the_word_is_on_record(
         again = shown(tmp_path, key, capfd)
         nothing_left = copies(tmp_path)
     assert run("hold", "release", key, "--accept", *WORD, *config) == 0
-    with running(settings):
+    with running(settings, unsure(settings)):
         eventually(lambda: status(settings).series.get("purged"))
 
     lines = [json.loads(each) for each in (tmp_path / "audit.jsonl").read_text().splitlines()]
@@ -109,7 +100,7 @@ def test_refused_series_does_not_leave_however_often_it_comes(
     tmp_path: Path, settings: Settings, head: list[Dataset], capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = ("-c", tmp_path / "deid-node.toml")
-    with running(settings) as node:
+    with running(settings, unsure(settings)) as node:
         key = held(settings, head[:-1], node)
         assert run("hold", "refuse", key, *WORD, *config) == 0
         send(head, node.port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,26 +14,24 @@ from drawn_head.series import dicom_series
 from deid_node.config.load import load_settings
 from deid_node.errors import SpoolBusy
 from deid_node.node import engine as engine_module
-from deid_node.node import engine_database, ledger_database, service
+from deid_node.node import ledger_database, service
 from deid_node.node.ledger import Ledger
 from deid_node.node.service import ENGINE, Service
 from deid_node.node.status import LEDGER
 from tests.e2e.test_restart import in_state, serving
 from tests.e2e.test_stopping import FOREVER, stopped
 from tests.fakes.command import run
-from tests.fakes.faults import free_port, locked
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.faults import locked
+from tests.fakes.node import answered, eventually, free_port, recipe_for, running, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 from tests.fakes.scp import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pydicom import Dataset
 
-    from deid_node.config.schema import Settings
 
 OUT_OF_RESOURCES = 0xA700
 TRY_AGAIN = 75
@@ -53,7 +51,6 @@ def port() -> int:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the node wait for a lock, and pause after a fault, for less than a second."""
     monkeypatch.setattr(ledger_database, "BUSY_SECONDS", 0.3)
-    monkeypatch.setattr(engine_database, "BUSY_SECONDS", 0.3)
     for module in (service, engine_module):
         monkeypatch.setattr(module, "FAULT_PAUSE_SECONDS", 0.3)
 
@@ -92,17 +89,6 @@ def test_sender_keeps_what_a_locked_ledger_cannot_note(tmp_path: Path) -> None:
     assert (accepted, len(kept)) == (0x0000, 1)
 
 
-@contextmanager
-def running(settings: Settings, *, seconds: float = 0) -> Iterator[Service]:
-    """Run a node in this process."""
-    node = Service(settings, recipe_for(settings, seconds=seconds))
-    node.start()
-    try:
-        yield node
-    finally:
-        node.stop()
-
-
 def told(caplog: pytest.LogCaptureFixture, name: str) -> bool:
     return any(record.getMessage() == name for record in caplog.records)
 
@@ -116,11 +102,10 @@ def has_all_once(archive: Receiver, head: list[Dataset], folder: Path) -> bool:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
-    ("name", "moment", "has_met_it"),
+    ("moment", "has_met_it"),
     [
-        (LEDGER, "receiving", service.__name__),
-        (LEDGER, "claimed", engine_module.__name__),
-        (ENGINE, "claimed", "dbos"),
+        ("receiving", service.__name__),
+        ("claimed", engine_module.__name__),
     ],
 )
 def test_series_goes_on_when_the_lock_is_gone(
@@ -128,7 +113,6 @@ def test_series_goes_on_when_the_lock_is_gone(
     port: int,
     head: list[Dataset],
     caplog: pytest.LogCaptureFixture,
-    name: str,
     moment: str,
     has_met_it: str,
 ) -> None:
@@ -139,12 +123,55 @@ def test_series_goes_on_when_the_lock_is_gone(
         with running(settings, seconds=1):
             statuses = send(head, port)
             eventually(in_state(settings, moment))
-            with locked(settings.spool.folder / name):
+            with locked(settings.spool.folder / LEDGER):
                 eventually(lambda: has_met_it in {record.name for record in caplog.records})
             eventually(in_state(settings, "purged"))
 
     assert statuses == [0x0000] * len(head)
     assert has_all_once(archive, head, tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [0, pytest.param(45, marks=pytest.mark.slow)])
+def test_series_waits_for_a_locked_work_engine_and_not_for_its_pauses(
+    tmp_path: Path,
+    port: int,
+    head: list[Dataset],
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+) -> None:
+    with receiving(Receiver()) as archive:
+        path = settings_file(tmp_path, port=port, archive=archive.port, quiet_seconds=1)
+        settings = load_settings(path, {})
+        with running(settings):
+            eventually((settings.spool.folder / ENGINE).exists)
+            statuses = send(head, port)
+            with locked(settings.spool.folder / ENGINE):
+                eventually(in_state(settings, "received"))
+                time.sleep(seconds)  # for so long it is locked
+                waits = in_state(settings, "received")()
+            eventually(in_state(settings, "purged"))
+
+    assert statuses == [0x0000] * len(head)
+    assert waits
+    assert has_all_once(archive, head, tmp_path)
+    # DBOS tells of each attempt of its own, and doubles the pause after it.
+    assert "dbos" not in {record.name for record in caplog.records}
+
+
+def test_health_and_metrics_are_told_while_the_ledger_is_locked(tmp_path: Path, port: int) -> None:
+    monitor = free_port()
+    path = settings_file(tmp_path, port=port, more=f"[monitor]\nport = {monitor}")
+    with serving(path, port):
+        before = answered(monitor, "/ready")
+        with locked(tmp_path / "spool" / LEDGER):
+            ready, live = answered(monitor, "/ready"), answered(monitor, "/live")
+            metrics = answered(monitor, "/metrics")
+        eventually(lambda: answered(monitor, "/ready")[0] == 200)
+
+    assert before[0] == live[0] == metrics[0] == 200
+    assert ready == (503, '{"ready": false, "not_ready": ["ledger"]}\n')
+    assert 'deid_node_ready{part="ledger"} 0.0' in metrics[1]
+    assert 'deid_node_series{state="received"} 0.0' in metrics[1]
 
 
 @pytest.mark.usefixtures("impatient")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UID = "1.2.826.0.1.3680043.8.498.1"
-OUT_OF_RESOURCES, PROCESSING_FAILURE = 0xA700, 0x0110
+OUT_OF_RESOURCES = 0xA700
 PIXELS = 140_000
 
 
@@ -96,7 +96,7 @@ def test_read_only_disk_lets_nobody_in_and_goes_on_when_it_can_be_written(tmp_pa
         peer.associate()
         assert send(peer, [f"{UID}.1"]) == [0]
         remounted(received, "ro")
-        assert send(peer, [f"{UID}.2"]) == [PROCESSING_FAILURE]
+        assert send(peer, [f"{UID}.2"]) == [OUT_OF_RESOURCES]
         refused = rejection(node.port)
         remounted(received, "rw")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from deid_node.node.records.broker_key import create_broker_key
 from deid_node.node.records.crosswalk_export import open_crosswalk
 from deid_node.node.service import Service, status
 from tests.fakes.command import run
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, settings_file
 from tests.fakes.peer import send
 from tests.fakes.series import mr_series
 
@@ -46,8 +45,7 @@ def head() -> list[Dataset]:
 def site(tmp_path: Path) -> Path:
     """Give the folder of a site that keeps records."""
     create_broker_key(tmp_path / "broker.key")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     settings_file(tmp_path, port=port, quiet_seconds=0.5, more=MORE)
     return tmp_path
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from drawn_head.series import FakePatient, dicom_series
 
 from deid_node.config.load import load_settings
 from deid_node.node.service import status
-from tests.fakes.node import eventually, is_open, settings_file
+from tests.fakes.node import eventually, free_port, is_open, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def head() -> list[Dataset]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @contextmanager

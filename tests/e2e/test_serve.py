@@ -22,7 +22,7 @@ from deid_node.config.load import load_settings
 from deid_node.errors import KeyUnusable, SettingsInvalid, SpoolError
 from deid_node.node.engine import Engine
 from deid_node.node.service import Service, status
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.series import mr_series
 
@@ -48,8 +48,7 @@ def archive() -> Iterator[Receiver]:
 
 
 def settings_in(folder: Path, archive: Receiver) -> Settings:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     path = settings_file(folder, port=port, archive=archive.port, quiet_seconds=0.5)
     return load_settings(path, {})
 

@@ -21,7 +21,7 @@ from deid_node.config.load import load_settings
 from deid_node.node.service import status
 from deid_node.node.spool_lock import LOCK
 from tests.e2e.test_restart import in_state, serving
-from tests.fakes.node import eventually, is_open, settings_file
+from tests.fakes.node import eventually, free_port, is_open, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 from tests.fakes.series import mr_series
@@ -45,8 +45,7 @@ def head() -> list[Dataset]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def stopped(node: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:

@@ -24,7 +24,7 @@ from deid_node.node.outgoing import from_encoded, from_file
 from deid_node.node.send.stow import StowRS
 from deid_node.node.send.stow_answer import TABLE, Kind, kind_of
 from tests.fakes.certificates import Authority, Pair
-from tests.fakes.node import eventually, is_open
+from tests.fakes.node import eventually, free_port, is_open
 from tests.fakes.sender import some_instances
 
 if TYPE_CHECKING:
@@ -413,10 +413,7 @@ def orthanc(tmp_path: Path, peer: Callable[[str], str]) -> Iterator[int]:
     plugin = next(Path("/usr").glob("**/libOrthancDicomWeb.so"), None)
     if plugin is None:
         pytest.skip("orthanc-dicomweb is not installed: `make peers` installs it")
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            ports.append(probe.getsockname()[1])
+    ports = [free_port() for _ in range(2)]
     chosen = {
         "StorageDirectory": str(tmp_path / "orthanc"),
         "DicomPort": ports[0],

@@ -23,7 +23,7 @@ from deid_node.node.monitor.watch import Watch
 from deid_node.node.own_process import LONGEST_BEAT_SECONDS, beat_seconds, notify
 from deid_node.node.service import Service
 from tests.e2e.test_restart import serving
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +54,6 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
     monkeypatch.setenv("NOTIFY_SOCKET", systemd.address)
     yield systemd
     systemd.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_systemd_hears_of_start_life_and_stop_and_no_core_is_dumped(

@@ -20,7 +20,7 @@ from deid_node.node.outgoing import from_encoded
 from deid_node.node.send.storage_scu import StorageSCU
 from tests.fakes.certificates import Authority, Pair
 from tests.fakes.hostile import Wire
-from tests.fakes.node import eventually, is_open
+from tests.fakes.node import eventually, free_port, is_open
 from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
@@ -243,8 +243,7 @@ def test_dcmtk_that_wants_our_certificate_gets_it(
 ) -> None:
     ours = authority.issue("node.example.org")
     own = {"certificate": ours.certificate, "private_key": ours.key} if shows_certificate else {}
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     files = [server_pair.key, server_pair.certificate]
     command = [peer("storescp"), "+tls", *files, "+cf", authority.certificate, "-rc"]
     received = tmp_path / "received"

@@ -16,8 +16,7 @@ from drawn_head.series import dicom_series
 from deid_node.config.load import load_settings
 from deid_node.node.service import status
 from tests.fakes.command import run
-from tests.fakes.faults import free_port
-from tests.fakes.node import eventually, is_open, settings_file
+from tests.fakes.node import eventually, free_port, is_open, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,19 +13,18 @@ from drawn_head.series import dicom_series
 from deid_node.config.load import load_settings
 from deid_node.node import engine as engine_module
 from deid_node.node import service, worker
-from deid_node.node.service import Service, status
+from deid_node.node.service import status
 from tests.e2e.test_restart import in_state, serving
-from tests.fakes.faults import disk, free_port, remounted
-from tests.fakes.node import eventually, recipe_for, settings_file
+from tests.fakes.faults import disk, remounted
+from tests.fakes.node import eventually, free_port, running, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from pydicom import Dataset
 
-    from deid_node.config.schema import Settings
 
 CHUNK = 2**20
 
@@ -43,17 +41,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "FULL_DISK_SECONDS", 0.3)
     for module in (service, engine_module):
         monkeypatch.setattr(module, "FAULT_PAUSE_SECONDS", 0.3)
-
-
-@contextmanager
-def running(settings: Settings, *, seconds: float) -> Iterator[Service]:
-    """Run a node in this process that thinks for so long."""
-    node = Service(settings, recipe_for(settings, seconds=seconds))
-    node.start()
-    try:
-        yield node
-    finally:
-        node.stop()
 
 
 def without_space(folder: Path) -> Callable[[], None]:

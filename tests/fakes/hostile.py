@@ -159,10 +159,15 @@ class HostilePeer:
     ----------
     script
         Called with each connection and how many came before; the connection ends with it.
+    receive_buffer
+        What the kernel takes before `script` reads it, in bytes; its own choice by default.
     """
 
-    def __init__(self, script: Callable[[Wire, int], object]) -> None:
+    def __init__(
+        self, script: Callable[[Wire, int], object], *, receive_buffer: int | None = None
+    ) -> None:
         self._script = script
+        self._receive_buffer = receive_buffer
         self.wires: list[Wire] = []
         self.port = 0
 
@@ -180,6 +185,9 @@ class HostilePeer:
     def running(self, port: int = 0) -> Iterator[HostilePeer]:
         """Listen for a while, on any free port by default."""
         with socket.create_server(("127.0.0.1", port)) as server:
+            if self._receive_buffer is not None:
+                # Before there is a connection: a window that was promised is not taken back.
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
             self.port = server.getsockname()[1]
             acceptor = threading.Thread(target=self._accept, args=(server,), daemon=True)
             acceptor.start()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ from deid_node.pipeline.recipe import Recipe
 from tests.fakes.face import CARD, FakeFaceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from deid_node.config.schema import Settings
     from deid_node.dicom.volume import Volume
@@ -108,6 +110,19 @@ def recipe_for(settings: Settings, *, seconds: float = 0) -> Recipe:
     )
 
 
+@contextmanager
+def running(
+    settings: Settings, recipe: Recipe | None = None, *, seconds: float = 0
+) -> Iterator[Service]:
+    """Run a node in this process; without a `recipe`, it thinks for so long."""
+    node = Service(settings, recipe or recipe_for(settings, seconds=seconds))
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
 def eventually(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Wait until `condition` holds; a test fails by it only when it never does."""
     end = time.monotonic() + seconds
@@ -126,6 +141,14 @@ def free_port() -> int:
     """Name a port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def answered(port: int, path: str) -> tuple[int, str]:
+    """Ask the monitor port; give status and body."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 if __name__ == "__main__":

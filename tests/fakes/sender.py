@@ -18,10 +18,10 @@ import numpy as np
 from deid_node.config.schema import Commitment, DicomDestination
 from deid_node.dicom.part10 import EncodedInstance, encode
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.outbox import Outbox
 from deid_node.node.send.sending import Sending
-from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, State
 from tests.fakes.series import mr_series
 

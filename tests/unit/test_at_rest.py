@@ -28,10 +28,12 @@ from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.at_rest.sealing import Sealing, rotate
 from deid_node.node.at_rest.series_keys import MasterKey
 from deid_node.node.at_rest.stream import FRAME, HEAD_LENGTH, TAG_LENGTH, Sealer, Unsealable, unseal
-from deid_node.node.spool import Kept, Spool
+from deid_node.node.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from deid_node.node.kept import Kept
 
 SERIES, OTHER = SeriesKey("k7q2m4x9tz3a"), SeriesKey("z8w3")
 INSTANCE = InstanceKey("a1")

@@ -17,9 +17,9 @@ from deid_node.errors import (
 )
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.evidence import NOTHING_REMOVED, PICTURE
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, Reason, State
 from tests.fakes.command import run
 

@@ -11,6 +11,7 @@ import pytest
 from deid_node.dicom.part10 import encode
 from deid_node.errors import OutputUnwritable, PeerBusy, PeerRefusedInstance, PeerUnreachable
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.ledger_database import move
 from deid_node.node.outbox import Outbox
@@ -22,7 +23,6 @@ from deid_node.node.send.delivery import (
 )
 from deid_node.node.send.delivery_rows import Begun, DeliveryRows
 from deid_node.node.send.storage_scu import unobserved
-from deid_node.node.spool import Kept
 from deid_node.node.states import Generation, Reason, State
 from tests.fakes.clock import FakeClock
 from tests.fakes.sender import some_instances

@@ -13,9 +13,9 @@ import pytest
 
 from deid_node.errors import PeerBusy, PeerUnreachable, SpoolError
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.send.delivery_rows import Begun, DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import DeliveryState, Generation, State
 from tests.fakes.clock import FakeClock
 

@@ -19,12 +19,13 @@ from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.doctor import machine, network, spool, work
 from deid_node.node.doctor.examination import examine
 from deid_node.node.doctor.finding import Bad, Doubtful, Good, found
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
-from deid_node.node.spool import Kept, Spool
+from deid_node.node.spool import Spool
 from deid_node.node.spool_lock import locked
 from tests.fakes.command import run
 from tests.fakes.face import FakeFaceModel
-from tests.fakes.node import settings_file
+from tests.fakes.node import free_port, settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 
 from deid_node.errors import OriginalsMissing, RefusedByPerson, UnevenSlices
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import DeliveryState, Generation, Reason, State
 from tests.fakes.clock import FakeClock
 

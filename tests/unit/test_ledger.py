@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deid_node.errors import KeyUnusable, SpoolBusy, SpoolFull
+from deid_node.errors import KeyUnusable, SpoolBusy, SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node import ledger_database
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.ledger_database import move
 from deid_node.node.purge_rows import PurgeRows
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import TRANSITIONS, Generation, Reason, State
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import locked
@@ -297,6 +297,21 @@ def test_locked_ledger_answers_out_of_resources_and_works_again_later(
     ledger.close()
 
     assert caught.value.dimse_status == 0xA700
+
+
+def test_ledger_that_cannot_be_written_answers_out_of_resources_and_works_again_later(
+    ledger: Ledger,
+) -> None:
+    ledger.belongs_to("fingerprint")
+    ledger.database.connection.execute("PRAGMA query_only = 1")
+    for write in (ledger.answers, lambda: ledger.arrived(instance())):
+        with pytest.raises(SpoolUnwritable) as caught:
+            write()
+        assert caught.value.dimse_status == 0xA700
+    ledger.database.connection.execute("PRAGMA query_only = 0")
+
+    assert ledger.answers()
+    assert not ledger.arrived(instance()).is_known
 
 
 def test_thread_waits_for_another_no_longer_than_a_person_would(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sqlite3
 import threading
 from contextlib import closing
 from http.client import HTTPConnection, RemoteDisconnected
@@ -18,19 +19,23 @@ from prometheus_client.parser import text_string_to_metric_families
 from deid_node.config.schema import Monitor
 from deid_node.errors import SettingsInvalid, UnevenSlices
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.monitor import metrics, server
 from deid_node.node.monitor.ledger_metrics import LedgerMetrics
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import LONGEST_SILENCE_SECONDS, PARTS, Watch
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept
 from deid_node.node.states import Reason, State
 from deid_node.node.status import LEDGER
 from tests.fakes.clock import FakeClock
+from tests.fakes.faults import locked
+from tests.fakes.node import eventually, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
 
     from deid_node.node.states import Generation
 
@@ -46,11 +51,6 @@ def clock() -> FakeClock:
 @pytest.fixture
 def watch(tmp_path: Path, clock: FakeClock) -> Watch:
     return Watch(tmp_path, reserve_bytes=RESERVE, now=clock)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -75,6 +75,11 @@ def samples(watch: Watch) -> dict[str, dict[tuple[str, ...], float]]:
         for sample in family.samples:
             found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
     return found
+
+
+def values(families: list[Metric], name: str) -> dict[tuple[str, ...], float]:
+    [family] = [each for each in families if each.name == name]
+    return {tuple(each.labels.values()): each.value for each in family.samples}
 
 
 class Filled:
@@ -113,6 +118,25 @@ def test_part_that_says_nothing_or_fails_is_not_ready(watch: Watch, port: int) -
     assert json.loads(between[1])["not_ready"] == ["ledger", "disk"]
     assert (after[0], json.loads(after[1])) == (200, {"ready": True, "not_ready": []})
     assert samples(watch)["deid_node_ready"] == {(part,): 1 for part in PARTS}
+
+
+def test_part_that_does_not_answer_is_not_ready_and_is_asked_once(watch: Watch, port: int) -> None:
+    may_answer, asked = threading.Event(), []
+
+    def silent() -> bool:
+        asked.append(1)
+        return may_answer.wait(60)
+
+    watch.ask(weights=lambda: True, ledger=silent, disk=lambda: True, port=lambda: True)
+    told = [json.loads(ask(port, "/ready")[1])["not_ready"] for _ in range(3)]
+    ready = samples(watch)["deid_node_ready"]
+    n_asked = len(asked)
+    may_answer.set()
+    eventually(lambda: ask(port, "/ready")[0] == 200)
+
+    assert told == [["ledger"]] * 3
+    assert ready == {("weights",): 1, ("ledger",): 0, ("disk",): 1, ("port",): 1}
+    assert n_asked == 1
 
 
 def test_node_whose_timekeeper_is_silent_is_not_live(
@@ -270,6 +294,26 @@ def test_ledger_tells_states_ages_and_what_is_owed(
     }
     owed = told["deid_node_delivery_oldest_seconds"]
     assert owed == {("archive",): 80, ("copies",): 80, ("done",): 0}
+
+
+def test_ledger_that_does_not_answer_is_told_as_it_was(
+    filled: Filled, clock: FakeClock, tmp_path: Path
+) -> None:
+    metrics = LedgerMetrics(tmp_path / LEDGER, now=clock)
+    filled.ledger.set_aside(filled.series("held"), State.HELD, Reason(error="X", message="x"))
+    before = list(metrics.collect())
+    clock.advance(50)
+    filled.ledger.close()
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as database:
+        # Then a writer keeps readers out too.
+        database.execute("PRAGMA journal_mode = DELETE")
+    with locked(tmp_path / LEDGER):
+        meanwhile = list(metrics.collect())
+
+    assert values(meanwhile, "deid_node_series_held") == {("X",): 1}
+    assert values(meanwhile, "deid_node_series") == values(before, "deid_node_series")
+    oldest = "deid_node_series_oldest_seconds"
+    assert values(meanwhile, oldest)[("held",)] == values(before, oldest)[("held",)] + 50
 
 
 @pytest.mark.parametrize("ledger", [None, b"this is no database at all, whatever it says"])

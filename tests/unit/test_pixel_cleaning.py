@@ -350,6 +350,43 @@ def test_a_stream_without_a_whole_head_tells_nothing(stream: str) -> None:
     assert frame_header(bytes.fromhex(stream)) is None
 
 
+TABLE = "ffc4 0014 {} 01 00000000 00000000 00000000 000000 05"
+
+
+@pytest.mark.parametrize(
+    ("tables", "is_whole"),
+    [
+        ([], False),
+        ([TABLE.format("01")], False),
+        ([TABLE.format("10")], False),
+        (["ffc4 0013 00 01 00000000 00000000 00000000 000000"], False),
+        ([TABLE.format("00")], True),
+        ([TABLE.format("01"), TABLE.format("00")], True),
+    ],
+    ids=["none", "another", "of another class", "cut off", "its own", "two"],
+)
+def test_a_lossless_scan_needs_the_tables_that_it_uses(
+    tables: list[str], *, is_whole: bool
+) -> None:
+    frame, scan = "000b 08 0030 0040 01 011100", "ffda 0008 01 0100 010000"
+    lossless = bytes.fromhex(" ".join(["ffd8 ffc3", frame, *tables, scan]))
+    other = bytes.fromhex(" ".join(["ffd8 ffc1", frame, *tables, scan]))
+
+    assert (frame_header(lossless) is not None) == is_whole
+    assert frame_header(other) is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "is_whole"),
+    [("", False), ("ffd9", True), ("ffd9 00", True), ("ffd9 aa", False)],
+    ids=["cut off", "whole", "padded", "something behind"],
+)
+def test_a_jpeg_ls_stream_needs_its_end(end: str, *, is_whole: bool) -> None:
+    head = "ffd8 fff7 000b 08 0030 0040 01 011100 ffda 0008 01 0100 000000 aabb"
+
+    assert (frame_header(bytes.fromhex(head + end)) is not None) == is_whole
+
+
 def without_jfif(stream: bytes, transform: int) -> bytes:
     """Replace the JFIF segment by one of Adobe that says what the colours are."""
     assert stream[2:4] == b"\xff\xe0"

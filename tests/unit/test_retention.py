@@ -9,12 +9,13 @@ import pytest
 
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.evidence import Pictures
+from deid_node.node.kept import Kept
 from deid_node.node.ledger import Ledger
 from deid_node.node.open_series import close, recover
 from deid_node.node.outbox import Outbox
 from deid_node.node.retention import Retention
 from deid_node.node.send.delivery_rows import DeliveryRows
-from deid_node.node.spool import Kept, Spool
+from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
 from tests.fakes.assembly import by_silence
 from tests.fakes.clock import FakeClock

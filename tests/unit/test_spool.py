@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from deid_node.errors import SpoolFull
+from deid_node.errors import SpoolFull, SpoolUnwritable
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
 from deid_node.node.spool import Spool
 
@@ -105,16 +105,18 @@ def test_file_that_is_synced_is_the_whole_file(
     assert sizes == [6, 6]
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
 @pytest.mark.parametrize("step", ["fdatasync", "open", "writev"])
-def test_failing_disk_leaves_no_file_and_no_name(
-    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+def test_failing_disk_leaves_no_file_and_no_name_and_answers_out_of_resources(
+    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:
     spool.keep(SERIES, InstanceKey("other"), [b"before"])
-    monkeypatch.setattr(os, step, fail_with(errno.EIO))
+    monkeypatch.setattr(os, step, fail_with(number))
 
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(SpoolUnwritable) as caught:
         spool.keep(SERIES, INSTANCE, [b"one"])
 
+    assert caught.value.dimse_status == 0xA700
     assert [path.read_bytes() for path in files(folder)] == [b"before"]
 
 

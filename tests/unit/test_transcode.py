@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import subprocess
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite, uid
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.sequence import Sequence as DicomSequence
 
 from deid_node.dicom.part10 import EncodedInstance
+from deid_node.errors import PixelsUnusable
 from deid_node.node.outgoing import Outgoing, from_encoded, from_file
 from deid_node.node.send.transcode import dataset_given_in, ways_to_give
 from tests.fakes.series import mr_series
@@ -137,6 +140,22 @@ def test_pixels_that_another_program_packed_are_unpacked_whole(
 
     assert instance.transfer_syntax_uid == syntax
     assert np.array_equal(changed.pixel_array, awkward().pixel_array)
+
+
+def test_stream_that_a_decoder_may_never_come_back_from_reaches_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = given(uid.JPEGLSLossless).part10()
+    dataset = dcmread(io.BytesIO(whole))
+    [stream] = generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = encapsulate([stream.rstrip(b"\0")[:-2]])
+    cut_off = io.BytesIO()
+    dcmwrite(cut_off, dataset)
+    monkeypatch.setattr(Dataset, "decompress", None)
+    instance = replace(given(uid.JPEGLSLossless), source=cut_off.getvalue())
+
+    with pytest.raises(PixelsUnusable, match="is not whole"):
+        dataset_given_in(instance, EXPLICIT)
 
 
 def test_private_values_survive_every_way(tmp_path: Path) -> None:

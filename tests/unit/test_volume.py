@@ -13,7 +13,13 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+)
 from scipy.spatial.transform import Rotation
 
 from deid_node.dicom.part10 import encode
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 DTYPES = [np.uint8, np.int8, np.uint16, np.int16]
 
@@ -159,6 +166,30 @@ def test_compressed_pixels_that_are_rubbish_are_held() -> None:
     instance.PixelData = encapsulate([b"\0" * 64])
 
     with pytest.raises(PixelsUnusable, match="cannot be decoded"):
+        pixel_words(instance)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "stream"),
+    [
+        (JPEGLosslessSV1, "ffd8 ffc3 000b 10 ffff ffff 01 011100 ffda 0002"),
+        (JPEGLosslessSV1, "ffd8 ffc3 000b 10 {} 01 011100 ffda 0008 01 0110 010000"),
+        (JPEGLSLossless, "ffd8 fff7 000b 10 ffff ffff 01 011100 ffda 0002"),
+        (JPEGLSLossless, "ffd8 fff7 000b 10 {} 01 011100 ffda 0008 01 0100 000000 aabb"),
+        (JPEGBaseline8Bit, "ffd8 ffc0 000b 08 {} 03 011100 ffda 0002"),
+    ],
+    ids=["size", "tables", "size of JPEG-LS", "cut off", "samples"],
+)
+def test_stream_over_which_a_decoder_may_end_the_process_reaches_none(
+    monkeypatch: pytest.MonkeyPatch, syntax: UID, stream: str
+) -> None:
+    instance = mr_series(drawn(np.uint16))[0]
+    instance.file_meta.TransferSyntaxUID = syntax
+    size = f"{instance.Rows:04x} {instance.Columns:04x}"
+    instance.PixelData = encapsulate([bytes.fromhex(stream.format(size))])
+    monkeypatch.setattr("deid_node.dicom.pixels.pixel_array", None)
+
+    with pytest.raises(PixelsUnusable, match="a frame is not as large as its layout says"):
         pixel_words(instance)
 
 

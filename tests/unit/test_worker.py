@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from deid_node.errors import (
     NotDicom,
     ProcessDied,
     SpoolFull,
+    SpoolUnwritable,
     StageStuck,
     TooFewSlices,
     UnsupportedSOPClass,
@@ -351,7 +351,7 @@ def test_next_series_is_worked_on_after_a_fault(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [SpoolFull(free_bytes=0, reserve_bytes=1), OSError(errno.EROFS, "read-only")]
+    "error", [SpoolFull(free_bytes=0, reserve_bytes=1), SpoolUnwritable(code="EROFS")]
 )
 def test_series_that_found_the_disk_full_or_read_only_is_worked_on_again(
     node: Node, error: Exception

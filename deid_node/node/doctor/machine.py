@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from deid_node import __version__
 from deid_node.node.doctor.finding import Answer, Bad, Doubtful, Good
+from deid_node.node.ledger_database import reading
 from deid_node.node.own_process import keep_memory_private, memory_is_private
 from deid_node.node.status import LEDGER
 
@@ -55,11 +55,8 @@ def clock(settings: Settings, now: float | None = None) -> Answer:
     moment = time.time() if now is None else now
     if not path.exists():
         return Good(time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(moment)))
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
+    with reading(path) as database:
         last = database.execute("SELECT max(changed_at) FROM series").fetchone()[0] or 0.0
-    finally:
-        database.close()
     if moment < last - BACK_SECONDS:
         return Bad(
             f"the clock is {last - moment:.0f} s behind the last entry of the ledger",

@@ -16,6 +16,8 @@ from deid_node.config.load import read_key
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.doctor.finding import Answer, Bad, Doubtful, Good
+from deid_node.node.durable import DRAFT_SUFFIX, DiskFailuresNamed
+from deid_node.node.ledger_database import reading
 from deid_node.node.status import LEDGER
 
 if TYPE_CHECKING:
@@ -45,11 +47,8 @@ def pseudonym_key(settings: Settings) -> Answer:
     fingerprint = Pseudonyms(read_key(settings.pseudonym_key)).fingerprint()
     path = settings.spool.folder / LEDGER
     if path.exists():
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
+        with reading(path) as database:
             row = database.execute("SELECT key_fingerprint FROM node").fetchone()
-        finally:
-            database.close()
         if row is not None and row[0] != fingerprint:
             return Bad(
                 f"{settings.pseudonym_key} is not the key that the spool was filled under",
@@ -85,14 +84,12 @@ def ledger(settings: Settings) -> Answer:
     path = settings.spool.folder / LEDGER
     if not path.exists():
         return Good("none yet")
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        n_series = database.execute("SELECT count(*) FROM series").fetchone()[0]
+        with reading(path) as database:
+            verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            n_series = database.execute("SELECT count(*) FROM series").fetchone()[0]
     except sqlite3.DatabaseError:
         verdict, n_series = "unreadable", 0
-    finally:
-        database.close()
     if verdict != "ok":
         return Bad(f"{path} is damaged", "stop the node; docs/operations.md, restore")
     return Good(f"whole, {n_series} series")
@@ -136,7 +133,11 @@ def syncing(settings: Settings) -> Answer:
     preloaded = os.environ.get("LD_PRELOAD", "")
     if "eatmydata" in preloaded:
         return Bad("libeatmydata takes the place of fdatasync", "unset LD_PRELOAD")
-    with tempfile.NamedTemporaryFile(dir=nearest(settings.spool.folder), suffix=".part") as file:
+    place = nearest(settings.spool.folder)
+    with (
+        DiskFailuresNamed(place),
+        tempfile.NamedTemporaryFile(dir=place, suffix=DRAFT_SUFFIX) as file,
+    ):
         seconds = [_sync_once(file.fileno()) for _ in range(N_SYNCS)]
     told = f"fdatasync takes {1000 * median(seconds):.2f} ms"
     if median(seconds) < FASTEST_SYNC_SECONDS:

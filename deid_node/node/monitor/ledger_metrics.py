@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from deid_node.node.ledger_database import reading
+from deid_node.node.monitor.asking import Question
 from deid_node.node.states import State
 
 if TYPE_CHECKING:
@@ -21,8 +24,6 @@ WAITING: Final = tuple(
     state.value for state in State if state not in {State.DELIVERED, State.PURGED}
 )
 """States in which a series waits for the node or for a person."""
-
-BUSY_SECONDS: Final = 2.0
 
 _COUNTS: Final = "SELECT state, count(*) FROM series GROUP BY state"
 _OLDEST: Final = "SELECT min(changed_at) FROM series WHERE state = ?"
@@ -37,8 +38,18 @@ _OWED: Final = (
 )
 
 
+class _Figures(NamedTuple):
+    """What the ledger said."""
+
+    counts: dict[str, int]
+    oldest: list[tuple[str, float | None]]
+    held: list[tuple[str, int]]
+    deliveries: list[tuple[str, str, int]]
+    owed: dict[str, float]
+
+
 class LedgerMetrics(Collector):
-    """Reads the ledger of a node; without one, or while it does not answer, there are none.
+    """Reads the ledger of a node; while it does not answer, tells what it said last.
 
     Parameters
     ----------
@@ -51,23 +62,16 @@ class LedgerMetrics(Collector):
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self._path = path
         self._now = now
+        self._question = Question(self._read)
+        self._last: _Figures | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Give series by state, their age, what is held, and what is owed."""
-        try:
-            database = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS
-            )
-            try:
-                counts = dict(database.execute(_COUNTS).fetchall())
-                oldest = [(s, database.execute(_OLDEST, (s,)).fetchone()[0]) for s in WAITING]
-                held = database.execute(_HELD).fetchall()
-                deliveries = database.execute(_DELIVERIES).fetchall()
-                owed = dict(database.execute(_OWED).fetchall())
-            finally:
-                database.close()
-        except sqlite3.Error:
+        with suppress(sqlite3.Error, TimeoutError):
+            self._last = self._question.answer()
+        if self._last is None:
             return
+        counts, oldest, held, deliveries, owed = self._last
         yield _gauge(
             "deid_node_series",
             "Series by state.",
@@ -98,6 +102,16 @@ class LedgerMetrics(Collector):
             ("destination",),
             [((name,), self._age(owed.get(name))) for name in {each[0] for each in deliveries}],
         )
+
+    def _read(self) -> _Figures:
+        with reading(self._path) as database:
+            return _Figures(
+                counts=dict(database.execute(_COUNTS).fetchall()),
+                oldest=[(s, database.execute(_OLDEST, (s,)).fetchone()[0]) for s in WAITING],
+                held=database.execute(_HELD).fetchall(),
+                deliveries=database.execute(_DELIVERIES).fetchall(),
+                owed=dict(database.execute(_OWED).fetchall()),
+            )
 
     def _age(self, since: float | None) -> float:
         return 0.0 if since is None else max(self._now() - since, 0.0)

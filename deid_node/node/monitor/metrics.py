@@ -7,7 +7,6 @@ ledger or on the disk is looked up when somebody asks.
 from __future__ import annotations
 
 import platform
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import (
@@ -19,6 +18,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from deid_node import __version__
 from deid_node.node.monitor.disk_metrics import DiskMetrics
@@ -27,8 +28,10 @@ from deid_node.node.receive.counts import ReceiveCounts
 from deid_node.node.status import LEDGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from prometheus_client.metrics_core import Metric
 
 SECONDS_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900, 3600)
 
@@ -102,11 +105,7 @@ class Metrics:
         Gauge(
             "deid_node_associations_open", "Associations that are open.", registry=registry
         ).set_function(n_associations)
-        parts = Gauge(
-            "deid_node_ready", "Whether a part of the node is ready.", ["part"], registry=registry
-        )
-        for part in ready():
-            parts.labels(part).set_function(partial(_of_part, ready, part))
+        registry.register(_Ready(ready))
 
     def told(self, name: str, fields: Mapping[str, object]) -> None:
         """Count one event of the log."""
@@ -125,5 +124,16 @@ class Metrics:
         return bytes(generate_latest(self._registry))
 
 
-def _of_part(ready: Callable[[], Mapping[str, bool]], part: str) -> float:
-    return float(ready()[part])
+class _Ready(Collector):
+    """Asks all parts once each time."""
+
+    def __init__(self, ready: Callable[[], Mapping[str, bool]]) -> None:
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        parts = GaugeMetricFamily(
+            "deid_node_ready", "Whether a part of the node is ready.", labels=("part",)
+        )
+        for part, is_ready in self._ready().items():
+            parts.add_metric((part,), float(is_ready))
+        yield parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from deid_node.node.monitor.asking import Question
 from deid_node.node.monitor.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Watch:
         self, spool: Path, *, reserve_bytes: int, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._now = now
-        self._parts: dict[str, Callable[[], bool]] = {}
+        self._parts: dict[str, Question[bool]] = {}
         self._threads: tuple[threading.Thread, ...] = ()
         self._beat = 0.0
         self._n_associations: Callable[[], int] = int
@@ -49,7 +50,7 @@ class Watch:
 
     def ask(self, **parts: Callable[[], bool]) -> None:
         """Learn how to ask parts whether they are ready."""
-        self._parts |= parts
+        self._parts |= {part: Question(put) for part, put in parts.items()}
 
     def count_associations(self, count: Callable[[], int]) -> None:
         """Learn how many associations are open."""
@@ -93,6 +94,6 @@ class Watch:
 
     def _is_ready(self, part: str) -> bool:
         try:
-            return part in self._parts and self._parts[part]()
-        except Exception:  # noqa: BLE001 - a disk or ledger that fails is not ready
+            return part in self._parts and self._parts[part].answer()
+        except Exception:  # noqa: BLE001 - a disk or ledger that fails, or is silent, is not ready
             return False

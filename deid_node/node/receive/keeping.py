@@ -47,8 +47,10 @@ class Keeping:
         ------
         SpoolFull
             If there is no room.
+        SpoolUnwritable
+            If the disk is read-only, or fails.
         OSError
-            If the file system fails.
+            If the file system fails otherwise.
         """
         return self._spool.draft(series, instance)
 

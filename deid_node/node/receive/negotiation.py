@@ -11,16 +11,11 @@ from pydicom import uid
 from pynetdicom import build_context
 from pynetdicom import sop_class as sop
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    ImplementationVersionNameNotification,
-    MaximumLengthNotification,
-)
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import negotiate_as_acceptor
 
-from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from deid_node.node.receive.pdu import ASSOCIATE_AC, HEAD_LENGTH, OFFERED_LENGTH, Violation, head
+from deid_node.node.user_information import APPLICATION_CONTEXT, introduce
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +85,6 @@ PROTOCOL_VERSION_NOT_SUPPORTED: Final = 2
 LOCAL_LIMIT_EXCEEDED: Final = (2, 3, 2)
 """Rejected for a while, by the provider's presentation layer: PS3.8 Table 9-21."""
 
-_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 _PROTOCOL_VERSION: Final = 1
 _FIXED: Final = slice(HEAD_LENGTH, HEAD_LENGTH + 68)
 _CALLED: Final = slice(HEAD_LENGTH + 4, HEAD_LENGTH + 20)
@@ -214,7 +208,7 @@ def _negotiate(items: bytes) -> Agreement:
         longest = int(asked.maximum_length_received or 0)
     except Exception:  # noqa: BLE001 - pynetdicom raises many kinds, and quotes the peer in them
         raise Violation from None
-    if asked.application_context_name != _APPLICATION_CONTEXT:
+    if asked.application_context_name != APPLICATION_CONTEXT:
         raise Rejected(REJECTED_PERMANENTLY, BY_USER, APPLICATION_CONTEXT_NOT_SUPPORTED)
     contexts = {
         result.context_id: Context(
@@ -232,17 +226,10 @@ def _negotiate(items: bytes) -> Agreement:
 def _encoded_answer(results: list[object]) -> bytes:
     """Encode application context, results and user information as pynetdicom does."""
     answer = A_ASSOCIATE()
-    answer.application_context_name = _APPLICATION_CONTEXT
+    introduce(answer, max_pdu_bytes=OFFERED_LENGTH)
     answer.calling_ae_title = answer.called_ae_title = "-"
     answer.result = 0
     answer.presentation_context_definition_results_list = results
-    length = MaximumLengthNotification()
-    length.maximum_length_received = OFFERED_LENGTH
-    implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = uid.UID(IMPLEMENTATION_CLASS_UID)
-    version = ImplementationVersionNameNotification()
-    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    answer.user_information = [length, implementation, version]
     pdu = A_ASSOCIATE_AC()
     pdu.from_primitive(answer)
     return bytes(pdu.encode()[_FIXED.stop :])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from deid_node.errors import SettingsInvalid
+from deid_node.node.tls_policy import is_open_to_others, new_context
 
 if TYPE_CHECKING:
     from deid_node.config.schema import TLS
-
-CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2; those of TLS 1.3 are all good."""
 
 
 def tls_context(settings: TLS) -> ssl.SSLContext:
@@ -23,13 +20,11 @@ def tls_context(settings: TLS) -> ssl.SSLContext:
     SettingsInvalid
         If a file is missing, of no use, or the key may be read by others.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(CIPHERS)
+    context = new_context(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     key = settings.private_key
     try:
-        is_open = stat.S_IMODE(key.stat().st_mode) & 0o077
+        is_open = is_open_to_others(key)
     except OSError:
         raise SettingsInvalid(f"TLS key {key} cannot be read") from None
     if is_open:

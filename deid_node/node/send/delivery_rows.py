@@ -61,7 +61,8 @@ class DeliveryRows:
     def begin(self, generation: Generation, destination: str) -> Begun | None:
         """Note that an attempt begins, before anything is sent.
 
-        None if it is not owed any more: it was held or superseded since it was chosen.
+        None if it is not owed any more: it was held or superseded since it was chosen. The row
+        changes with every attempt: while the ledger cannot be written, none begins.
         """
         this = _key(generation, destination)
         with self._database.transaction(survives_power_failure=False) as database:
@@ -74,7 +75,7 @@ class DeliveryRows:
             if row is None:
                 return None
             database.execute(
-                "UPDATE delivery SET began = 1 WHERE series = ? AND generation = ? AND destination = ?",
+                "UPDATE delivery SET began = began + 1 WHERE series = ? AND generation = ? AND destination = ?",
                 this,
             )
             statuses = database.execute(

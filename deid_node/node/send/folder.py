@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from deid_node.errors import InstanceThereAlready, NotDicom, OutputUnwritable, SpoolFull
+from deid_node.errors import InstanceThereAlready, NotDicom, OutputUnwritable, SpoolError
 from deid_node.node.durable import (
-    FullDiskNamed,
+    DiskFailuresNamed,
     make_private_folder,
     write_file,
 )
@@ -52,7 +52,7 @@ class FolderDestination:
         for instance in instances:
             try:
                 status = self._write(instance)
-            except (OSError, SpoolFull):
+            except (OSError, SpoolError):
                 raise self._unwritable() from None
             is_clash |= status != SUCCESS
             answered(instance.number, status)
@@ -83,7 +83,7 @@ class FolderDestination:
                 return SUCCESS
             if not instance.replaces:
                 return DUPLICATE
-        with FullDiskNamed(self._folder.parent):
+        with DiskFailuresNamed(self._folder.parent):
             make_private_folder(place.parent)
             write_file(place, instance.blocks(BLOCK_BYTES))
         return SUCCESS

@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    ImplementationVersionNameNotification,
-    MaximumLengthNotification,
-)
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 
-from deid_node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from deid_node.node.send.pdu import Malformed
+from deid_node.node.user_information import introduce
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +22,6 @@ Pair = tuple[str, str]
 
 MAX_CONTEXTS: Final = 128
 """Their ids are the odd numbers of one byte, PS3.8 section 9.3.2.2."""
-_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 _LEAST_PDU_BYTES: Final = 512
 """Room for any command set in one PDU. No peer takes less than this, as far as is known."""
 _ANY_LENGTH: Final = 2**20
@@ -70,16 +63,9 @@ def request(settings: DicomDestination, pairs: Sequence[Pair], *, max_pdu_bytes:
     that would have to be transcoded.
     """
     primitive = A_ASSOCIATE()
-    primitive.application_context_name = _APPLICATION_CONTEXT
+    introduce(primitive, max_pdu_bytes=max_pdu_bytes)
     primitive.calling_ae_title = settings.calling_ae_title
     primitive.called_ae_title = settings.ae_title
-    length = MaximumLengthNotification()
-    length.maximum_length_received = max_pdu_bytes
-    implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    version = ImplementationVersionNameNotification()
-    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    primitive.user_information = [length, implementation, version]
     contexts = [build_context(sop_class, [syntax]) for sop_class, syntax in pairs]
     for index, context in enumerate(contexts):
         context.context_id = 2 * index + 1

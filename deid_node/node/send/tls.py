@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ssl
-import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from deid_node.errors import SettingsInvalid
+from deid_node.node.tls_policy import is_open_to_others, new_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.config.destinations import DestinationTLS
-
-CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""For TLS 1.2; those of TLS 1.3 are all good."""
 
 
 def client_context(settings: DestinationTLS, *, destination: str) -> ssl.SSLContext:
@@ -25,9 +22,7 @@ def client_context(settings: DestinationTLS, *, destination: str) -> ssl.SSLCont
     SettingsInvalid
         If a file cannot be used, or others may read the private key.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(CIPHERS)
+    context = new_context(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if settings.trusted_peers is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
@@ -57,10 +52,10 @@ def refuse_open_to_others(path: Path, *, destination: str) -> None:
         If others may, or the file is not there.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        is_open = is_open_to_others(path)
     except OSError:
         raise SettingsInvalid(f"destination {destination}: {path} cannot be read") from None
-    if mode & 0o077:
+    if is_open:
         raise SettingsInvalid(f"destination {destination}: {path} may be read or written by others")
 
 

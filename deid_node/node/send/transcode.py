@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydicom import dcmread, dcmwrite, uid
 
+from deid_node.dicom.pixels import layout_of, refuse_other_frames
+
 if TYPE_CHECKING:
     from deid_node.node.outgoing import Outgoing
 
@@ -64,9 +66,16 @@ def dataset_given_in(instance: Outgoing, transfer_syntax_uid: str) -> bytes:
         Of a Transfer Syntax that can be changed without loss.
     transfer_syntax_uid
         One of `ways_to_give`.
+
+    Raises
+    ------
+    PixelsUnusable
+        If a frame is not as large as its layout says, or is not whole.
     """
     dataset = dcmread(io.BytesIO(instance.part10()))
-    if uid.UID(instance.transfer_syntax_uid).is_encapsulated:
+    own = uid.UID(instance.transfer_syntax_uid)
+    if own.is_encapsulated:
+        refuse_other_frames(dataset.PixelData, layout_of(dataset), transfer_syntax_uid=own)
         dataset.decompress(generate_instance_uid=False)
     dataset.file_meta.TransferSyntaxUID = uid.UID(transfer_syntax_uid)
     plain = io.BytesIO()
