@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TRAIN  := .venv-train
 TOY    := build/face-model-smoke
-PEERS  := dcmtk dicom3tools orthanc orthanc-dicomweb dcm2niix libgdcm-tools strace
+PEERS  := dcmtk dicom3tools orthanc orthanc-dicomweb dcm2niix libgdcm-tools strace systemd
 SLOW   ?= not slow
 KILLS  ?= 200
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +25,7 @@ from tests.e2e.test_restart import serving
 from tests.fakes.node import eventually, free_port, recipe_for, settings_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PROJECT: Final = Path(__file__).parents[2]
 UNIT: Final = PROJECT / "deploy" / "deid-node.service"
@@ -130,19 +129,19 @@ def test_memory_cannot_be_read_by_other_processes_of_the_account() -> None:
     assert done.stdout.strip() == "0 (0, 0)"
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_unit_is_valid_and_well_confined(tmp_path: Path) -> None:
+def test_unit_is_valid_and_well_confined(tmp_path: Path, peer: Callable[[str], str]) -> None:
+    analyze = peer("systemd-analyze")
     text = UNIT.read_text().replace("/opt/deid-node/bin/deid-node", "/bin/true")
     (tmp_path / "deid-node.service").write_text(text.replace("User=deid-node", "User=daemon"))
 
     verified = subprocess.run(
-        ["systemd-analyze", "verify", tmp_path / "deid-node.service"],
+        [analyze, "verify", tmp_path / "deid-node.service"],
         capture_output=True,
         text=True,
         check=False,
     )
     rated = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", UNIT],
+        [analyze, "security", "--offline=yes", "--threshold=20", UNIT],
         capture_output=True,
         check=False,
     )
