@@ -9,7 +9,6 @@ import re
 import sqlite3
 import stat
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +35,7 @@ from tests.fakes.series import mr_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pynetdicom.association import Association
 
@@ -131,7 +131,7 @@ def test_success_comes_after_sync_of_file_and_folder_and_commit(
 ) -> None:
     send(series[:1], scp.port)
     steps: list[str] = []
-    replace, arrived = Path.replace, ledger.arrived_together
+    replace, arrived = os.replace, ledger.arrived_together
 
     def recording(sync: Callable[[int], None]) -> Callable[[int], None]:
         def record(fd: int) -> None:
@@ -140,9 +140,9 @@ def test_success_comes_after_sync_of_file_and_folder_and_commit(
 
         return record
 
-    def recording_replace(path: Path, target: Path) -> Path:
+    def recording_replace(path: str, target: str) -> None:
         steps.append("rename")
-        return replace(path, target)
+        replace(path, target)
 
     def recording_arrived(instances: object) -> object:
         arrivals = arrived(instances)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_success_comes_after_sync_of_file_and_folder_and_commit(
 
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, recording(getattr(os, name)))
-    monkeypatch.setattr(Path, "replace", recording_replace)
+    monkeypatch.setattr(os, "replace", recording_replace)
     monkeypatch.setattr(ledger, "arrived_together", recording_arrived)
     send(series[1:], scp.port)
     steps.append("answer")
