@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tools")]
 
+from deid_node.node.ledger_database import reading  # noqa: E402
+from deid_node.node.states import State  # noqa: E402
+from deid_node.node.status import LEDGER  # noqa: E402
 from tests.fakes.node import free_port, is_open, settings_file  # noqa: E402
 from tests.fakes.raw_peer import (  # noqa: E402
     RELEASE,
@@ -128,6 +131,7 @@ def rates(folder: Path) -> None:
     drawn = draw_head(contrast="T1", shape=where.shape, affine=where.affine, seed=7)
     with node(folder) as (_, port):
         for turn in range(3):
+            wait_until_idle(folder / "spool" / LEDGER)
             idle = rate(port, f"1.2.5.{turn}")
             for number in range(4):
                 patient = FakePatient(patient_id=f"H{turn}{number}")
@@ -141,7 +145,18 @@ def rates(folder: Path) -> None:
                 f" {working / idle:.0%}",
                 flush=True,
             )
-            time.sleep(20)
+
+
+def wait_until_idle(ledger: Path) -> None:
+    """Wait until every series that has come is worked through."""
+    busy = [state.value for state in (State.RECEIVING, State.RECEIVED, State.CLAIMED)]
+    n_left = 1
+    while n_left:
+        time.sleep(1)
+        with reading(ledger) as database:
+            (n_left,) = database.execute(
+                "SELECT count(*) FROM series WHERE state IN (?, ?, ?)", busy
+            ).fetchone()
 
 
 def soak(folder: Path, n_instances: int, n_senders: int) -> None:
