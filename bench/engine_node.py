@@ -30,7 +30,7 @@ from deid_node.node.send.delivery_rows import DeliveryRows  # noqa: E402
 from deid_node.node.send.storage_scu import unobserved  # noqa: E402
 from deid_node.node.spool import Spool  # noqa: E402
 from deid_node.node.states import Generation, State  # noqa: E402
-from deid_node.node.worker import Worker  # noqa: E402
+from deid_node.node.work.worker import Worker  # noqa: E402
 from deid_node.pipeline.deidentify import DeidentifiedSeries  # noqa: E402
 from tests.fakes.series import mr_series  # noqa: E402
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from deid_node.dicom.series import Readable
-    from deid_node.node.engine import Stage
     from deid_node.node.outgoing import Outgoing
+    from deid_node.node.work.engine import Stage
     from deid_node.pipeline.review import Review
 
 DESTINATIONS = ("archive", "copies")
@@ -157,7 +157,7 @@ def by_ledger(node: Node) -> None:
 
 def by_dbos(node: Node, *, sends: bool) -> None:
     """Run the worker, and the deliveries if `sends`, in the work engine."""
-    from deid_node.node.engine import Engine, Job, Stage
+    from deid_node.node.work.engine import Engine, Job, Stage
 
     def work(series: str, number: int) -> float | None:
         return node.worker.step(Generation(series=SeriesKey(series), number=number))
@@ -185,7 +185,7 @@ def by_dbos(node: Node, *, sends: bool) -> None:
 
 
 def _sending(name: str, delivery: Delivery) -> Stage:
-    from deid_node.node.engine import Stage
+    from deid_node.node.work.engine import Stage
 
     def send(_series: str, _number: int) -> None:
         delivery.step()

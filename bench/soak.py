@@ -3,9 +3,10 @@
 Usage: python bench/soak.py [--instances 100000] [--senders 8] [--skip-rate]
 
 First the rate at which one sender's instances of 140 kB are acknowledged by an idle node, and by one
-whose worker has heads to do all the time. Then small instances of 200 to a series, from several
+that has heads to work on all the while. Then small instances of 200 to a series, from several
 senders at once; each series is worked on and held, for it shows no head. The node is `deid-node
-serve` with the default model. Memory is resident set size.
+serve` with the default model. Memory is resident set size, and like files and threads that of both its
+processes together.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PROJECT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tools")]
@@ -45,7 +46,9 @@ from tests.fakes.raw_peer import (  # noqa: E402
 PER_SERIES: Final = 200
 SMALL, LARGE = 512, 140_000
 """Pixel bytes of an instance."""
-N_RATE: Final = 400
+RATE_SECONDS: Final = 10.0
+N_HEADS: Final = 10
+"""More than are worked through in that time."""
 WARM: Final = 0.1
 """Share of the instances after which memory counts."""
 FRAGMENT: Final = 16_000
@@ -62,15 +65,18 @@ class Sample:
 
 
 def sample(pid: int, n_instances: int) -> Sample:
-    """Read it from /proc."""
-    status = dict(
-        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-    )
+    """Read it from /proc: the process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    folders = [Path(f"/proc/{each}") for each in (pid, *children)]
+    told = [
+        dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        for folder in folders
+    ]
     return Sample(
         n_instances=n_instances,
-        mib=int(status["VmRSS"].split()[0]) / 1024,
-        files=len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        threads=int(status["Threads"]),
+        mib=sum(int(each["VmRSS"].split()[0]) for each in told) / 1024,
+        files=sum(len(list((folder / "fd").iterdir())) for folder in folders),
+        threads=sum(int(each["Threads"]) for each in told),
     )
 
 
@@ -95,11 +101,12 @@ def node(folder: Path) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
-def send(port: int, series: str, n: int, pixels: int) -> None:
+def send(port: int, series: str, pixels: int, goes_on: Callable[[int], bool]) -> int:
     """Send one series over one association; every instance is acknowledged, or this fails."""
+    number = 0
     with RawPeer(port, seconds=120) as peer:
         peer.associate()
-        for number in range(n):
+        while goes_on(number):
             uid = f"{series}.{number}"
             peer.say(command_pdu(store(uid)))
             encoded = dataset(uid, series=series, pixels=pixels)
@@ -109,15 +116,16 @@ def send(port: int, series: str, n: int, pixels: int) -> None:
             status = peer.status()
             if status:
                 raise RuntimeError(f"status {status:#06x}")
+            number += 1
         peer.say(RELEASE)
         peer.hear()
+    return number
 
 
 def rate(port: int, series: str) -> float:
     """Instances a second from one sender."""
-    began = time.perf_counter()
-    send(port, series, N_RATE, LARGE)
-    return N_RATE / (time.perf_counter() - began)
+    end = time.perf_counter() + RATE_SECONDS
+    return send(port, series, LARGE, lambda _: time.perf_counter() < end) / RATE_SECONDS
 
 
 def rates(folder: Path) -> None:
@@ -133,30 +141,38 @@ def rates(folder: Path) -> None:
         for turn in range(3):
             wait_until_idle(folder / "spool" / LEDGER)
             idle = rate(port, f"1.2.5.{turn}")
-            for number in range(4):
+            wait_until_idle(folder / "spool" / LEDGER)
+            for number in range(N_HEADS):
                 patient = FakePatient(patient_id=f"H{turn}{number}")
                 send_head(
                     dicom_series(drawn, patient=patient, series_number=number + 10 * turn), port
                 )
             time.sleep(3)
+            before = n_waiting(folder / "spool" / LEDGER)
             working = rate(port, f"1.2.6.{turn}")
+            after = n_waiting(folder / "spool" / LEDGER)
             print(
-                f"140 kB, one sender: {idle:.0f}/s idle, {working:.0f}/s while heads are worked on:"
-                f" {working / idle:.0%}",
+                f"140 kB, one sender, {RATE_SECONDS:.0f} s: {idle:.0f}/s idle, {working:.0f}/s while"
+                f" heads are worked on ({before} before, {after - 1} after): {working / idle:.0%}",
                 flush=True,
             )
 
 
+def n_waiting(ledger: Path) -> int:
+    """Count the series that are not worked through."""
+    busy = [state.value for state in (State.RECEIVING, State.RECEIVED, State.CLAIMED)]
+    with reading(ledger) as database:
+        (n_left,) = database.execute(
+            "SELECT count(*) FROM series WHERE state IN (?, ?, ?)", busy
+        ).fetchone()
+    return int(n_left)
+
+
 def wait_until_idle(ledger: Path) -> None:
     """Wait until every series that has come is worked through."""
-    busy = [state.value for state in (State.RECEIVING, State.RECEIVED, State.CLAIMED)]
-    n_left = 1
-    while n_left:
+    time.sleep(1)
+    while n_waiting(ledger):
         time.sleep(1)
-        with reading(ledger) as database:
-            (n_left,) = database.execute(
-                "SELECT count(*) FROM series WHERE state IN (?, ?, ?)", busy
-            ).fetchone()
 
 
 def soak(folder: Path, n_instances: int, n_senders: int) -> None:
@@ -170,7 +186,7 @@ def soak(folder: Path, n_instances: int, n_senders: int) -> None:
                 number = next(left, None)
             if number is None:
                 return
-            send(port, f"1.2.7.{number}", PER_SERIES, SMALL)
+            send(port, f"1.2.7.{number}", SMALL, lambda sent: sent < PER_SERIES)
             with lock:
                 done[0] += PER_SERIES
 

@@ -36,7 +36,7 @@ series that it stopped (`Release`), and the status of a C-STORE:
     - ModelsDisagree         hold      exit 65  again
     - ModelStopped           hold      exit 65  again
     - ProcessDied            hold      exit 65  again
-    - StageStuck             hold      exit 75  again
+    - StageStuck             hold      exit 65  again
     - PixelsNotRestored      hold      exit 65  again
     - ResidualIdentifier     hold      exit 65  again
     - PatientNotInTable      hold      exit 65  again
@@ -56,6 +56,7 @@ series that it stopped (`Release`), and the status of a C-STORE:
   + OutputUnwritable         stop      exit 74  again
   + AuditUnusable            retry     exit 74  again
   + CrosswalkUnusable        retry     exit 74  again
+  + WorkerNotStarted         stop      exit 75  again
   + SpoolError               stop      exit 74  again
     - SpoolBusy              retry     exit 75  again  C-STORE 0xA700
     - SpoolFull              retry     exit 75  again  C-STORE 0xA700
@@ -85,6 +86,7 @@ from deid_node.errors.edges import (
     SpoolError,
     SpoolFull,
     SpoolUnwritable,
+    WorkerNotStarted,
     WrongState,
 )
 from deid_node.errors.instances import (
@@ -191,5 +193,6 @@ __all__ = [
     "UnevenSlices",
     "UnsupportedSOPClass",
     "WeightsUnusable",
+    "WorkerNotStarted",
     "WrongState",
 ]

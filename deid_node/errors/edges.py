@@ -182,6 +182,24 @@ class CrosswalkUnusable(DeidNodeError):
     next_step = "keep the file as it is and name a new one; ask who holds the broker's key"
 
 
+class WorkerNotStarted(DeidNodeError):
+    """The process that works on series ends before it can work."""
+
+    release = Release.AGAIN
+    exit_code = 75
+    next_step = "see what ended it: memory, or a fault of a library; then start the node again"
+
+    def __init__(self, *, how: str) -> None:
+        """Say how it ended.
+
+        Parameters
+        ----------
+        how
+            Name of a signal or an error's class, or its exit code.
+        """
+        super().__init__(f"the process that works on series did not start: {how}")
+
+
 class SpoolError(DeidNodeError):
     """The spool cannot keep its promise."""
 

@@ -259,14 +259,14 @@ class ProcessDied(SeriesHeld):
 
 
 class StageStuck(SeriesHeld):
-    """A series took far longer than any does; the node stops, to get its thread back."""
+    """A series took far longer than any does; the process that worked on it was ended."""
 
     release = Release.AGAIN
-    exit_code = 75
-    next_step = "start the node again: it goes on with the other series; this one is held"
+    next_step = "release the series to try it once more; report it if it is held again"
 
     def __init__(self, *, seconds: float) -> None:
         super().__init__(f"the series was worked on for more than {seconds:.0f} s")
+        self.seconds = seconds
 
 
 class PixelsNotRestored(SeriesHeld):

@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from deid_node import log
-from deid_node.config.load import recipe_from
-from deid_node.dicom.series import read_series
-from deid_node.errors import SettingsInvalid, StageStuck
+from deid_node.config.load import read_key
+from deid_node.errors import SettingsInvalid
+from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.log import event
 from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.counting import Counting
 from deid_node.node.durable import DiskFailuresNamed, make_private_folder
 from deid_node.node.evidence import Pictures
 from deid_node.node.ledger import Ledger
-from deid_node.node.models.inference import inference_apart
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import Watch
 from deid_node.node.open_series import assembly_of, close, give_back, recover
@@ -31,24 +30,21 @@ from deid_node.node.own_process import (
     notify,
     on_stop_signals,
 )
-from deid_node.node.patients import with_patients_named
-from deid_node.node.records.series_records import records_of
 from deid_node.node.retention import Retention
 from deid_node.node.send.sending import Sending
 from deid_node.node.spool import Spool
 from deid_node.node.spool_lock import exclusive
-from deid_node.node.staging import Staging, stage_seconds
 from deid_node.node.status import LEDGER, Snapshot, status
 from deid_node.node.storage_scp import StorageSCP
-from deid_node.node.worker import Worker
-from deid_node.pipeline.deidentify import deidentify
+from deid_node.node.work.apart import WorkerApart
+from deid_node.node.work.staging import Staging, stage_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.config.schema import Settings
     from deid_node.node.assembly import Assembly
-    from deid_node.pipeline.recipe import Recipe
+    from deid_node.node.work.staging import Works
 
 __all__ = ["Service", "Snapshot", "status"]
 
@@ -73,8 +69,8 @@ class Service:
     ----------
     settings
         Of the whole node.
-    recipe
-        Made from the settings where it is not given.
+    start_worker
+        Starts what works on series, and does not wait for it.
 
     Raises
     ------
@@ -82,13 +78,16 @@ class Service:
         If no destination is named: series would be delivered to nobody, and deleted.
     """
 
-    def __init__(self, settings: Settings, recipe: Recipe | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        start_worker: Callable[[Settings, Ledger], Works] = WorkerApart,
+    ) -> None:
         if not settings.destinations:
             raise SettingsInvalid("no destination: name at least one in [[destinations]]")
         self._settings = settings
-        self._given = recipe
+        self._start_worker = start_worker
         self._stopping = threading.Event()
-        self._stuck: StageStuck | None = None
         self._works_on = False
         self._threads: list[threading.Thread] = []
         self._open = ExitStack()
@@ -97,13 +96,7 @@ class Service:
         )
 
     def run(self) -> None:
-        """Receive, de-identify and send until SIGTERM or SIGINT.
-
-        Raises
-        ------
-        StageStuck
-            If a series took far too long; it is held, and the node is to be started again.
-        """
+        """Receive, de-identify and send until SIGTERM or SIGINT."""
         log.configure(self._settings.log.level)
         os.umask(0o077)
         keep_memory_private()
@@ -119,8 +112,6 @@ class Service:
             self._beat_until_stopped()
             notify("STOPPING=1")
             self.stop()
-            if self._stuck is not None:
-                raise self._stuck
             if self._runs_on:
                 # What is in the middle of a series must not keep the process.
                 os._exit(0)
@@ -138,7 +129,9 @@ class Service:
         SpoolError
             If another node uses the spool folder, or its disk cannot be written.
         ProfileInvalid, WeightsUnusable
-            If the recipe cannot be made.
+            If nothing can be de-identified.
+        WorkerNotStarted
+            If the process that does it ends at once.
         KeyUnusable
             If the key cannot be used, or the spool was filled under another one.
         AuditUnusable, CrosswalkUnusable
@@ -150,12 +143,13 @@ class Service:
         with DiskFailuresNamed(folder.parent):
             make_private_folder(folder)
         self._lock = exclusive(folder)
-        self._recipe = self._given or self._loaded_recipe()
-        self._watch.ask(weights=lambda: True)
+        pseudonyms = Pseudonyms(read_key(settings.pseudonym_key))
         self._ledger = ledger = Ledger(
             folder / LEDGER, replaces_late=settings.series.late == "replace"
         )
-        ledger.belongs_to(self._recipe.pseudonyms.fingerprint())
+        ledger.belongs_to(pseudonyms.fingerprint())
+        worker = self._start_worker(settings, ledger)
+        self._open.callback(worker.close)
         self._sealing = open_sealing(folder, settings.spool.encrypt_key)
         spool = Spool(
             folder / "received",
@@ -168,13 +162,15 @@ class Service:
         self._claimed = recover(
             ledger=ledger, spool=spool, outbox=outbox, pictures=pictures, assembly=assembly
         )
-        self._start_threads(ledger, spool, outbox, pictures, assembly)
+        worker.wait()
+        self._watch.ask(weights=lambda: worker.is_ready)
+        self._start_threads(worker, ledger, spool, outbox, pictures, assembly)
         self._scp = StorageSCP(
             settings.node,
             spool=spool,
             ledger=ledger,
             assembly=assembly,
-            pseudonyms=self._recipe.pseudonyms,
+            pseudonyms=pseudonyms,
             counts=self._watch.metrics.counts,
         )
         try:
@@ -240,11 +236,9 @@ class Service:
             port=lambda: self._scp.is_listening,
         )
 
-    def _loaded_recipe(self) -> Recipe:
-        return with_patients_named(recipe_from(self._settings, segmenter=inference_apart))
-
     def _start_threads(
         self,
+        worker: Works,
         ledger: Ledger,
         spool: Spool,
         outbox: Outbox,
@@ -255,23 +249,11 @@ class Service:
         self._sending = Sending(
             settings.destinations, settings.commitment, ledger=ledger, outbox=outbox
         )
-        worker = Worker(
-            ledger=ledger,
-            spool=spool,
-            outbox=outbox,
-            deidentify=lambda paths, review: deidentify(
-                read_series(paths), self._recipe, review=review
-            ),
-            keep_picture=pictures.keep,
-            destinations=[each.name for each in settings.destinations],
-            records=records_of(settings, self._recipe).open_for_series(self._open, verb="serve"),
-        )
         self._staging = Staging(
             settings.spool.folder / ENGINE,
             worker,
             due=ledger.due,
             limit_seconds=stage_seconds(settings.face),
-            when_stuck=self._give_in,
         )
         retention = Retention(
             ledger=ledger,
@@ -296,11 +278,6 @@ class Service:
             thread = threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
-
-    def _give_in(self, stuck: StageStuck) -> None:
-        """End the node: nothing else gets back a thread that hangs, and what it holds."""
-        self._stuck = stuck
-        self._stopping.set()
 
     def _repeat(self, step: Callable[[], float]) -> None:
         """Make one step after another until the node stops; a fault makes a pause."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +17,20 @@ if TYPE_CHECKING:
 
 LOCK: Final = "lock"
 """Name of the file in the spool folder."""
+WORK_LOCK: Final = "work.lock"
+"""The same for the process that works on series: it may outlive its node by a moment."""
+POLL_SECONDS: Final = 0.05
 
 
-def exclusive(folder: Path) -> int:
+def exclusive(folder: Path, name: str = LOCK, *, patience_seconds: float = 0) -> int:
     """Lock the spool folder for this process.
+
+    Parameters
+    ----------
+    folder, name
+        The folder, and the file in it by which it is locked.
+    patience_seconds
+        How long another process is waited for.
 
     Returns
     -------
@@ -34,13 +45,22 @@ def exclusive(folder: Path) -> int:
         If the disk is read-only, or fails.
     """
     with DiskFailuresNamed(folder):
-        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fd = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+    end = time.monotonic() + patience_seconds
+    while not _taken(fd):
+        if time.monotonic() >= end:
+            os.close(fd)
+            raise SpoolError(f"another node uses the spool folder {folder}")
+        time.sleep(POLL_SECONDS)
+    return fd
+
+
+def _taken(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(fd)
-        raise SpoolError(f"another node uses the spool folder {folder}") from None
-    return fd
+        return False
+    return True
 
 
 @contextmanager

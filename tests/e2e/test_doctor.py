@@ -10,7 +10,7 @@ from deid_node.node.doctor import work
 from deid_node.node.service import Service
 from tests.fakes.command import run
 from tests.fakes.face import FakeFaceModel
-from tests.fakes.node import free_port, recipe_for, settings_file
+from tests.fakes.node import free_port, recipe_for, settings_file, worker_here
 from tests.fakes.raw_peer import echoes
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def test_running_node_is_found_well_and_goes_on(
     monkeypatch.setattr(work, "face_model", lambda *_arguments: FakeFaceModel())
     path = settings_file(tmp_path, port=free_port())
     settings = load_settings(path, {})
-    service = Service(settings, recipe_for(settings))
+    service = Service(settings, worker_here(recipe_for(settings)))
     service.start()
     try:
         spool = sorted(tmp_path.rglob("*"))

@@ -28,7 +28,7 @@ from deid_node.node.send import folder as folder_destination
 from deid_node.node.send.folder import FolderDestination
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
-from deid_node.node.worker import Worker
+from deid_node.node.work.worker import Worker
 from deid_node.pipeline import deidentify as node_path
 from deid_node.pipeline import header_only, output
 from deid_node.pipeline.deidentify import DeidentifiedSeries, deidentify

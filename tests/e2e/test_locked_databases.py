@@ -13,16 +13,24 @@ from drawn_head.series import dicom_series
 
 from deid_node.config.load import load_settings
 from deid_node.errors import SpoolBusy
-from deid_node.node import engine as engine_module
 from deid_node.node import ledger_database, service
 from deid_node.node.ledger import Ledger
 from deid_node.node.service import ENGINE, Service
 from deid_node.node.status import LEDGER
+from deid_node.node.work import engine as engine_module
 from tests.e2e.test_restart import in_state, serving
 from tests.e2e.test_stopping import FOREVER, stopped
 from tests.fakes.command import run
 from tests.fakes.faults import locked
-from tests.fakes.node import answered, eventually, free_port, recipe_for, running, settings_file
+from tests.fakes.node import (
+    answered,
+    eventually,
+    free_port,
+    recipe_for,
+    running,
+    settings_file,
+    worker_here,
+)
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 from tests.fakes.scp import listening
@@ -235,7 +243,7 @@ def test_node_does_not_start_while_the_ledger_is_locked(tmp_path: Path) -> None:
     Ledger(settings.spool.folder / LEDGER).close()
 
     with locked(settings.spool.folder / LEDGER), pytest.raises(SpoolBusy) as caught:
-        Service(settings, recipe_for(settings)).start()
+        Service(settings, worker_here(recipe_for(settings))).start()
 
     assert caught.value.exit_code == TRY_AGAIN
 

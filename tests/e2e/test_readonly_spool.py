@@ -18,7 +18,7 @@ from tests.e2e.test_stopping import stopped
 from tests.e2e.test_working_disk import told
 from tests.fakes.command import run
 from tests.fakes.faults import BreakingDisk, breaking_disk
-from tests.fakes.node import answered, eventually, free_port, recipe_for, settings_file
+from tests.fakes.node import answered, eventually, free_port, recipe_for, settings_file, worker_here
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 
@@ -67,7 +67,7 @@ def test_node_refuses_and_says_why_and_delivers_everything_after_the_repair(
             eventually(lambda: told(tmp_path / "log", "step-failed"))
             delivered_meanwhile, code = len(archive.encoded), stopped(node)
         with pytest.raises(SpoolUnwritable) as caught:
-            Service(settings, recipe_for(settings)).start()
+            Service(settings, worker_here(recipe_for(settings))).start()
         broken.repair()
         with serving(path, port):
             eventually(in_state(settings, "purged"))
@@ -126,7 +126,7 @@ def test_verbs_say_in_one_line_that_the_disk_is_read_only(
 ) -> None:
     config = settings_file(tmp_path, port=free_port())
     settings = load_settings(config, {})
-    node = Service(settings, recipe_for(settings))
+    node = Service(settings, worker_here(recipe_for(settings)))
     node.start()
     node.stop()
     broken.fail()

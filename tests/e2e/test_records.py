@@ -18,7 +18,7 @@ from deid_node.node.records.broker_key import create_broker_key
 from deid_node.node.records.crosswalk_export import open_crosswalk
 from deid_node.node.service import Service, status
 from tests.fakes.command import run
-from tests.fakes.node import eventually, free_port, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, settings_file, worker_here
 from tests.fakes.peer import send
 from tests.fakes.series import mr_series
 
@@ -78,7 +78,7 @@ def check(site: Path, head: list[Dataset], results: list[Path]) -> None:
 
 def test_node_records_what_it_passed_on_and_what_it_held(site: Path, head: list[Dataset]) -> None:
     settings = load_settings(site / "deid-node.toml", {})
-    service = Service(settings, recipe_for(settings))
+    service = Service(settings, worker_here(recipe_for(settings)))
     service.start()
     try:
         send(head, service.port)

@@ -20,9 +20,9 @@ from pynetdicom import sop_class as sop
 
 from deid_node.config.load import load_settings
 from deid_node.errors import KeyUnusable, SettingsInvalid, SpoolError
-from deid_node.node.engine import Engine
 from deid_node.node.service import Service, status
-from tests.fakes.node import eventually, free_port, recipe_for, settings_file
+from deid_node.node.work.engine import Engine
+from tests.fakes.node import eventually, free_port, recipe_for, settings_file, worker_here
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.series import mr_series
 
@@ -60,7 +60,7 @@ def settings(tmp_path: Path, archive: Receiver) -> Settings:
 
 @pytest.fixture
 def node(settings: Settings) -> Iterator[Service]:
-    service = Service(settings, recipe_for(settings))
+    service = Service(settings, worker_here(recipe_for(settings)))
     service.start()
     yield service
     service.stop()
@@ -90,7 +90,7 @@ def run(head: list[Dataset], tmp_path_factory: pytest.TempPathFactory) -> Run:
     try:
         with receiving(Receiver()) as archive:
             settings = settings_in(folder, archive)
-            service = Service(settings, recipe_for(settings))
+            service = Service(settings, worker_here(recipe_for(settings)))
             service.start()
             send(head, service.port)
             eventually(lambda: is_purged(settings))
@@ -224,17 +224,17 @@ def test_what_cannot_be_defaced_is_held_with_a_reason(
 def test_second_node_on_one_spool_is_refused(node: Service, settings: Settings) -> None:
     assert node.port
     with pytest.raises(SpoolError, match="another node uses the spool folder"):
-        Service(settings, recipe_for(settings)).start()
+        Service(settings, worker_here(recipe_for(settings))).start()
 
 
 def test_spool_of_another_key_is_refused(settings: Settings, tmp_path: Path) -> None:
-    first = Service(settings, recipe_for(settings))
+    first = Service(settings, worker_here(recipe_for(settings)))
     first.start()
     first.stop()
     settings.pseudonym_key.write_text("ab" * 31 + "cd")
 
     with pytest.raises(KeyUnusable, match="another pseudonym key"):
-        Service(settings, recipe_for(settings)).start()
+        Service(settings, worker_here(recipe_for(settings))).start()
     assert not list((tmp_path / "spool" / "received").iterdir())
 
 
@@ -255,7 +255,7 @@ def test_folder_is_locked_before_the_work_engine_takes_what_others_left(
         start(engine)
 
     monkeypatch.setattr(Engine, "start", watched)
-    service = Service(settings, recipe_for(settings))
+    service = Service(settings, worker_here(recipe_for(settings)))
     service.start()
     eventually(lambda: seen)
     service.stop()
@@ -266,12 +266,12 @@ def test_folder_is_locked_before_the_work_engine_takes_what_others_left(
 def test_node_that_cannot_listen_leaves_nothing_running(settings: Settings) -> None:
     threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", settings.node.port)):
-        service = Service(settings, recipe_for(settings))
+        service = Service(settings, worker_here(recipe_for(settings)))
         with pytest.raises(SettingsInvalid):
             service.start()
 
     eventually(lambda: set(threading.enumerate()) <= threads)
-    service = Service(settings, recipe_for(settings))
+    service = Service(settings, worker_here(recipe_for(settings)))
     service.start()
     service.stop()
 

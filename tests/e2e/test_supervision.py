@@ -22,7 +22,7 @@ from deid_node.node.monitor.watch import Watch
 from deid_node.node.own_process import LONGEST_BEAT_SECONDS, beat_seconds, notify
 from deid_node.node.service import Service
 from tests.e2e.test_restart import serving
-from tests.fakes.node import eventually, free_port, recipe_for, settings_file
+from tests.fakes.node import eventually, free_port, recipe_for, settings_file, worker_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def test_node_that_does_not_live_does_not_beat(
     tmp_path: Path, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings(settings_file(tmp_path, port=free_port()), {})
-    service = Service(settings, recipe_for(settings))
+    service = Service(settings, worker_here(recipe_for(settings)))
     looked: list[bool] = []
     is_live = service._watch.is_live
 

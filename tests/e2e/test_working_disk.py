@@ -11,9 +11,10 @@ from drawn_head.head import small_head
 from drawn_head.series import dicom_series
 
 from deid_node.config.load import load_settings
-from deid_node.node import engine as engine_module
-from deid_node.node import service, worker
+from deid_node.node import service
 from deid_node.node.service import status
+from deid_node.node.work import engine as engine_module
+from deid_node.node.work import worker
 from tests.e2e.test_restart import in_state, serving
 from tests.fakes.faults import disk, remounted
 from tests.fakes.node import eventually, free_port, running, settings_file

@@ -2,7 +2,8 @@
 
     python -m tests.fakes.node SETTINGS.toml [PAUSE]
 
-serves like ``deid-node serve``, but waits PAUSE seconds where the model would think.
+serves like ``deid-node serve``, but waits PAUSE seconds where the model would think. What works
+on series there is `tests.fakes.worker`, a process of its own as in a real node.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +24,20 @@ from deid_node.face.fill import Fill
 from deid_node.face.mask import MaskPolicy
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node.service import Service
+from deid_node.node.work.apart import WorkerApart
+from deid_node.node.work.making import worker_of
 from deid_node.pipeline.recipe import Recipe
 from tests.fakes.face import CARD, FakeFaceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from deid_node.config.schema import Settings
     from deid_node.dicom.volume import Volume
+    from deid_node.errors import StageStuck
     from deid_node.face.model import FaceEstimate, ModelCard
+    from deid_node.node.ledger import Ledger
+    from deid_node.node.work.staging import Works
 
 SETTINGS = """
 schema_version = 1
@@ -110,12 +117,39 @@ def recipe_for(settings: Settings, *, seconds: float = 0) -> Recipe:
     )
 
 
+class WorkerHere:
+    """Works in the thread that asks, so that a test may reach into it; nothing can end that."""
+
+    is_ready = True
+
+    def __init__(self, settings: Settings, ledger: Ledger, *, recipe: Recipe) -> None:
+        self._open = ExitStack()
+        self._worker = worker_of(settings, recipe, ledger, self._open)
+        self.step = self._worker.step
+        self.give_back = self._worker.give_back
+
+    def wait(self) -> None:
+        """Do nothing: it is ready."""
+
+    def give_up(self, stuck: StageStuck) -> None:
+        """Let it go on."""
+
+    def close(self) -> None:
+        """Close the records."""
+        self._open.close()
+
+
+def worker_here(recipe: Recipe) -> Callable[[Settings, Ledger], Works]:
+    """Have a service work in this process, by `recipe`."""
+    return partial(WorkerHere, recipe=recipe)
+
+
 @contextmanager
 def running(
     settings: Settings, recipe: Recipe | None = None, *, seconds: float = 0
 ) -> Iterator[Service]:
     """Run a node in this process; without a `recipe`, it thinks for so long."""
-    node = Service(settings, recipe or recipe_for(settings, seconds=seconds))
+    node = Service(settings, worker_here(recipe or recipe_for(settings, seconds=seconds)))
     node.start()
     try:
         yield node
@@ -151,7 +185,11 @@ def answered(port: int, path: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
+def main(path: Path, program: Sequence[str]) -> None:
+    """Serve until told to stop; `program` works on series."""
+    Service(load_settings(path), partial(WorkerApart, program=program)).run()
+
+
 if __name__ == "__main__":
-    chosen = load_settings(Path(sys.argv[1]))
-    pause = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    Service(chosen, recipe_for(chosen, seconds=pause)).run()
+    pause = sys.argv[2] if len(sys.argv) > 2 else "0"
+    main(Path(sys.argv[1]), [sys.executable, "-m", "tests.fakes.worker", pause])

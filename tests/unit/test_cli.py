@@ -62,7 +62,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_nothing_but_a_running_node_loads_the_work_engine() -> None:
     code = (
-        "import sys, deid_node.cli.serve, deid_node.node.service, deid_node.node.staging\n"
+        "import sys, deid_node.cli.serve, deid_node.node.service, deid_node.node.work.staging\n"
         "print([name for name in ('dbos', 'sqlalchemy', 'psycopg') if name in sys.modules])"
     )
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 from dbos import DBOS, DBOSClient
 
-from deid_node.node import engine as engine_module
-from deid_node.node.engine import VERSION, Engine, Job, Stage, _Json
-from deid_node.node.engine_database import open_database
+from deid_node.node.work import engine as engine_module
+from deid_node.node.work.engine import VERSION, Engine, Job, Stage, _Json
+from deid_node.node.work.engine_database import open_database
 from tests.fakes.clock import FakeClock
 from tests.fakes.node import eventually
 
@@ -207,7 +207,7 @@ def test_work_of_a_killed_process_is_done_by_the_next(
     script = """
 import os, signal, sys, threading
 from pathlib import Path
-from deid_node.node.engine import Engine, Job, Stage
+from deid_node.node.work.engine import Engine, Job, Stage
 
 def run(series, generation):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -451,7 +451,7 @@ def test_nothing_goes_to_a_network(tmp_path: Path, peer: Callable[[str], str]) -
     script = """
 import sys, time
 from pathlib import Path
-from deid_node.node.engine import Engine, Job, Stage
+from deid_node.node.work.engine import Engine, Job, Stage
 
 engine = Engine(Path(sys.argv[1]), [Stage(name="a", run=lambda *_: None, limit_seconds=9)])
 engine.start()

@@ -13,7 +13,7 @@ from deid_node.face.openvino_model import OpenVinoModel
 from deid_node.face.paired import PairedModel
 from deid_node.node.models.inference import InferenceProcess
 from deid_node.node.send.folder import FolderDestination
-from deid_node.node.service import Service
+from deid_node.node.work.making import loaded_recipe
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
 
@@ -88,7 +88,7 @@ def test_folders_and_the_node_run_an_imported_model_in_a_process_of_its_own(
 
     for model in (
         Offline(settings, destination, verb="deface")._recipe.model,
-        Service(settings)._loaded_recipe().model,
+        loaded_recipe(settings).model,
     ):
         assert isinstance(model, PairedModel)
         assert " fast, 2 folds, with " in model.card.version

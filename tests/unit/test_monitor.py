@@ -231,6 +231,7 @@ def test_counts_come_from_the_port_and_from_events(watch: Watch) -> None:
     watch.told("series-not-sent", {"destination": "archive", "error": "PeerUnreachable"})
     watch.told("step-failed", {"error": "OperationalError"})
     watch.told("model-process-ended", {"error": "no word"})
+    watch.told("worker-died", {"series": "k7q2", "error": "SIGKILL"})
     watch.told("series-purged", {"series": "k7q2"})
 
     told = samples(watch)
@@ -245,6 +246,7 @@ def test_counts_come_from_the_port_and_from_events(watch: Watch) -> None:
     assert told["deid_node_delivery_failures_total"] == {("archive", "PeerUnreachable"): 1}
     assert told["deid_node_step_failures_total"] == {("OperationalError",): 1}
     assert told["deid_node_model_restarts_total"] == {(): 1}
+    assert told["deid_node_worker_restarts_total"] == {(): 1}
     assert "k7q2" not in watch.exposition().decode()
 
 

@@ -9,9 +9,10 @@ import pytest
 from deid_node.config.schema import Face
 from deid_node.errors import StageStuck
 from deid_node.headers.pseudonyms import SeriesKey
-from deid_node.node import engine as engine_module
-from deid_node.node.engine import Job
-from deid_node.node.staging import (
+from deid_node.node.states import Generation
+from deid_node.node.work import engine as engine_module
+from deid_node.node.work.engine import Job
+from deid_node.node.work.staging import (
     AHEAD,
     LONGEST_SECONDS,
     TICK_SECONDS,
@@ -19,13 +20,12 @@ from deid_node.node.staging import (
     Staging,
     stage_seconds,
 )
-from deid_node.node.states import Generation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from deid_node.node.engine import Stage
+    from deid_node.node.work.engine import Stage
 
 DUE = [Generation(series=SeriesKey(f"s{n}"), number=n) for n in range(1, 20)]
 JOBS = [Job("deidentify", each.series, each.number) for each in DUE]
@@ -92,14 +92,12 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.worker = FakeWorker()
         self.due = list(DUE)
-        self.stuck: list[StageStuck] = []
         worker: Any = self.worker
         self.staging = Staging(
             folder / "engine.sqlite",
             worker,
             due=lambda n_series: self.due[:n_series],
             limit_seconds=10,
-            when_stuck=self.stuck.append,
         )
 
     @property
@@ -173,16 +171,15 @@ def test_claim_that_a_failed_run_left_is_given_back_once_nothing_runs(node: Node
     assert node.worker.n_given_back == before + 1
 
 
-def test_stuck_series_is_held_and_the_node_is_told(node: Node) -> None:
+def test_stuck_series_is_given_up(node: Node) -> None:
     node.staging.step()
-    before = list(node.stuck)
+    before = list(node.worker.given_up)
     node.engine.stuck_jobs = [JOBS[0]]
 
     node.staging.step()
 
     assert before == []
-    assert [str(each) for each in node.stuck] == [str(StageStuck(seconds=10))]
-    assert node.worker.given_up == node.stuck
+    assert [str(each) for each in node.worker.given_up] == [str(StageStuck(seconds=10))]
 
 
 def test_finished_rows_are_forgotten_now_and_then(node: Node) -> None:

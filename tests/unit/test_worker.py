@@ -34,7 +34,7 @@ from deid_node.node.retention import Retention
 from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.spool import Spool
 from deid_node.node.states import Generation, State
-from deid_node.node.worker import FULL_DISK_SECONDS, MAX_CRASHES, Worker
+from deid_node.node.work.worker import FULL_DISK_SECONDS, MAX_CRASHES, Worker
 from deid_node.pipeline.deidentify import DeidentifiedSeries
 from tests.fakes.clock import FakeClock
 from tests.fakes.series import mr_series
@@ -510,20 +510,27 @@ def test_crashes_are_remembered_while_the_hold_cannot_be_recorded(
     assert node.seen == []
 
 
-def test_result_of_a_run_that_was_given_up_is_not_taken(node: Node) -> None:
-    def late() -> DeidentifiedSeries:
-        node.worker.give_up(StageStuck(seconds=10))
-        return result()
-
-    node.deidentify = late
+def test_series_is_held_without_being_worked_on_once_more(node: Node) -> None:
     node.receive(b"1")
+    crash(node)
+    node.seen = []
 
-    node.worker.step()
+    node.worker.hold(FIRST, StageStuck(seconds=10))
 
     assert node.state is State.HELD
     assert node.reason()[0] == "StageStuck"
-    assert DeliveryRows(node.ledger).owed_to("archive") == []
-    assert node.outbox.instances(SERIES) == []
+    assert node.seen == []
+    [left] = node.ledger.database.connection.execute("SELECT count(*) FROM crash").fetchone()
+    assert left == 0
+
+
+def test_series_that_does_not_wait_is_not_held(node: Node) -> None:
+    node.receive(b"1")
+    node.worker.step()
+
+    node.worker.hold(FIRST, StageStuck(seconds=10))
+
+    assert node.state is State.READY
 
 
 def test_unfinished_result_of_an_earlier_run_is_replaced(node: Node) -> None:

@@ -7,16 +7,14 @@ tried once more after a crash, and held after a second one or when its time is o
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
 import sys
 import threading
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from deid_node.errors import ModelStopped, WeightsUnusable
 from deid_node.log import event
+from deid_node.node.child_process import ended, started
 from deid_node.node.models.frames import read_message, write_message
 
 if TYPE_CHECKING:
@@ -116,18 +114,9 @@ class InferenceProcess:
         self._finalizer()
 
     def _start(self) -> None:
-        environment = dict(os.environ)
-        if self._threads:
-            environment |= {"OMP_NUM_THREADS": str(self._threads)}
-        self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [*PROGRAM, *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        self._finalizer = weakref.finalize(self, _end, self._process)
+        environment = {"OMP_NUM_THREADS": str(self._threads)} if self._threads else {}
+        self._process = started([*PROGRAM, *self._arguments], environment=environment)
+        self._finalizer = weakref.finalize(self, ended, self._process)
         words, _ = self._ask(None, (), LOADING_SECONDS)
         if "ready" not in words:
             self.close()
@@ -168,13 +157,3 @@ def inference_apart(folder: Path, face: Face) -> InferenceProcess:
         seconds=face.seconds,
         memory_bytes=round(face.memory_gib * GIB),
     )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process, which keeps nothing that could be lost; then nothing waits for it."""
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):  # what could not be sent any more
-            if pipe is not None:
-                pipe.close()

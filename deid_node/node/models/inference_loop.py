@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from deid_node.errors import DeidNodeError
 from deid_node.face.nnunet.effort import effort_of
 from deid_node.face.nnunet.imported import load_imported
+from deid_node.node.child_process import own_pipes
 from deid_node.node.models.frames import read_message, write_message
 from deid_node.node.own_process import keep_memory_private
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> None:
     """
     keep_memory_private()
     _bound_memory(int(arguments[MEMORY]))
-    requests, answers = _own_pipes()
+    requests, answers = own_pipes()
     try:
         effort = effort_of(arguments[ACCURACY], int(arguments[FOLDS]))
         model = load_imported(Path(arguments[FOLDER]), effort, threads=int(arguments[THREADS]))
@@ -76,16 +77,6 @@ def _receive(requests: IO[bytes], waiting: queue.SimpleQueue[Any]) -> None:
             waiting.put(read_message(requests))
         except (EOFError, ValueError, OSError):
             os._exit(0)
-
-
-def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Keep the pipes to ourselves: what a library prints must not be taken for an answer."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-    return requests, answers
 
 
 def _bound_memory(most_bytes: int) -> None:

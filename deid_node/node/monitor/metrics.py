@@ -41,6 +41,7 @@ STAGES: Final[Mapping[str, str]] = {"series-deidentified": "deidentify", "series
 FAILED_DELIVERIES: Final = ("series-not-sent", "series-refused-by-destination")
 FAILED_STEP: Final = "step-failed"
 MODEL_ENDED: Final = "model-process-ended"
+WORKER_DIED: Final = "worker-died"
 
 
 class Metrics:
@@ -96,6 +97,11 @@ class Metrics:
             "Times that the process of an imported model ended without an answer.",
             registry=registry,
         )
+        self._workers = Counter(
+            "deid_node_worker_restarts",
+            "Times that the process that works on series died.",
+            registry=registry,
+        )
         Info("deid_node_build", "What runs.", registry=registry).info(
             {"version": __version__, "python": platform.python_version()}
         )
@@ -118,6 +124,8 @@ class Metrics:
             self._steps.labels(error).inc()
         elif name == MODEL_ENDED:
             self._models.inc()
+        elif name == WORKER_DIED:
+            self._workers.inc()
 
     def exposition(self) -> bytes:
         """Write all metrics in the text format of Prometheus."""

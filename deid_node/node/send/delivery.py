@@ -27,7 +27,7 @@ from deid_node.log import event
 from deid_node.node.send.delivery_rows import DeliveryRows
 from deid_node.node.send.store_status import Verdict, verdict_on
 from deid_node.node.states import Reason
-from deid_node.node.worker import unexpected
+from deid_node.node.work.worker import unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable

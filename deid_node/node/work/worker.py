@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import DeidNodeError, Disposition, DuplicateInstance, ProcessDied
 from deid_node.log import event
-from deid_node.node.crashes import Crashes
+from deid_node.node.work.crashes import Crashes
 from deid_node.node.states import Reason, State
 from deid_node.pipeline.review import Review
 
@@ -101,23 +101,24 @@ class Worker:
         return pause
 
     def give_back(self) -> None:
-        """Let the series that is worked on, if any, be worked on later; no crash is counted.
-
-        A run that is under way goes on, and its result is not taken.
-        """
+        """Let a series whose step ended in a fault be worked on later; no crash is counted."""
         claim = self._unfinished
         if claim is not None:
             self._ledger.unclaim(claim.generation)
             self._crashes.undo(claim.generation)
             self._unfinished = None
 
-    def give_up(self, error: DeidNodeError) -> None:
-        """Hold the series that is worked on, if any; the result of its run is not taken."""
-        claim = self._unfinished
+    @property
+    def has_claim(self) -> bool:
+        """Whether the last step ended in a fault, and its series is to be given back."""
+        return self._unfinished is not None
+
+    def hold(self, generation: Generation, error: DeidNodeError) -> None:
+        """Hold a series that waits, without working on it once more."""
+        claim = self._ledger.claim(generation)
         if claim is not None:
             self._set_aside(claim, error)
-            self._crashes.over(claim.generation)
-            self._unfinished = None
+            self._crashes.over(generation)
 
     def _work(self, claim: Claim) -> float | None:
         generation = claim.generation

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dbos import DBOS, EnqueueOptions, Serializer
 
 from deid_node.log import event
-from deid_node.node.engine_database import open_database, prepare
+from deid_node.node.work.engine_database import open_database, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

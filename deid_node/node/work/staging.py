@@ -7,7 +7,7 @@ nothing live in the engine, and is enqueued once more.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from deid_node.errors import StageStuck
 from deid_node.headers.pseudonyms import SeriesKey
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deid_node.config.schema import Face
-    from deid_node.node.engine import Engine
-    from deid_node.node.worker import Worker
+    from deid_node.node.work.engine import Engine
 
 STAGE: Final = "deidentify"
 TICK_SECONDS: Final = 0.5
@@ -30,6 +29,30 @@ LONGEST_SECONDS: Final = 3600.0
 """What the default model and everything around it take for any series, many times over."""
 
 
+class Works(Protocol):
+    """What works on series, one at a time; `apart.WorkerApart` tells of each method."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can work."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until it can."""
+
+    def step(self, generation: Generation) -> float | None:
+        """Work through one series."""
+
+    def give_back(self) -> None:
+        """Let the series that is worked on be worked on later."""
+
+    def give_up(self, stuck: StageStuck) -> None:
+        """Hold the series that is worked on."""
+
+    def close(self) -> None:
+        """End."""
+
+
 class Staging:
     """Keeps the engine supplied with series, and watches how long each takes.
 
@@ -38,29 +61,25 @@ class Staging:
     path
         Database file of the engine.
     worker
-        Works through one series.
+        Works on the series.
     due
         Lists so many generations that wait for the worker, longest waiting first.
     limit_seconds
         A series that takes longer is held.
-    when_stuck
-        Called then: the worker's thread cannot be ended, so the process must.
     """
 
     def __init__(
         self,
         path: Path,
-        worker: Worker,
+        worker: Works,
         *,
         due: Callable[[int], list[Generation]],
         limit_seconds: float,
-        when_stuck: Callable[[StageStuck], None],
     ) -> None:
         self._path = path
         self._worker = worker
         self._due = due
         self._limit_seconds = limit_seconds
-        self._when_stuck = when_stuck
         self._engine: Engine | None = None
         self._engine_lock = threading.Lock()
         self._is_stopped = False
@@ -77,15 +96,13 @@ class Staging:
             Seconds until it is worth asking again.
         """
         # Loading the engine takes half a second, and other verbs do not need it.
-        from deid_node.node.engine import Job  # noqa: PLC0415 - see above
+        from deid_node.node.work.engine import Job  # noqa: PLC0415 - see above
 
         engine = self._started()
         if engine is None:
             return TICK_SECONDS
         if engine.stuck():
-            stuck = StageStuck(seconds=self._limit_seconds)
-            self._worker.give_up(stuck)
-            self._when_stuck(stuck)
+            self._worker.give_up(StageStuck(seconds=self._limit_seconds))
         due = self._due(AHEAD)
         live = engine.sweep()
         if not live:
@@ -116,7 +133,7 @@ class Staging:
         return is_idle
 
     def _started(self) -> Engine | None:
-        from deid_node.node.engine import Engine, Stage  # noqa: PLC0415 - as above
+        from deid_node.node.work.engine import Engine, Stage  # noqa: PLC0415 - as above
 
         with self._engine_lock:
             if self._engine is None and not self._is_stopped:
