@@ -33,11 +33,11 @@ def main(how: str, folder: Path) -> None:
     for line in sys.stdin.buffer:
         with (folder / "requests").open("ab") as file:
             file.write(line)
-        answer(how, json.loads(line), n_starts)
+        answer(how, json.loads(line), n_starts, folder)
 
 
-def answer(how: str, request: dict[str, Any], n_starts: int) -> None:
-    """Do what was asked, or not."""
+def answer(how: str, request: dict[str, Any], n_starts: int, folder: Path) -> None:
+    """Do what was asked, or not; a series is held once there is a file `go`."""
     has_claim = False
     if request["do"] == "step":
         if how == "logs":
@@ -55,6 +55,8 @@ def answer(how: str, request: dict[str, Any], n_starts: int) -> None:
         if how in {"dies", "cannot start again"}:
             os.abort()
         has_claim = how == "fails in the ledger"
+    while request["do"] == "hold" and not (folder / "go").exists():
+        time.sleep(0.01)
     say(over=2.5 if request["do"] == "step" else None, has_claim=has_claim)
 
 

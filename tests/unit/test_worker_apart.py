@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from tests.fakes.node import eventually, settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
 SERIES = Generation(series=SeriesKey("s1"), number=1)
@@ -180,24 +182,27 @@ def test_what_it_logs_is_logged(
     assert vars(record)["fields"] == {"port": 7}
 
 
-def stepping(node: Site) -> threading.Thread:
+def stepping(node: Site) -> Future[float | None]:
     """Let it work on the series in another thread, until it has been asked to."""
-    thread = threading.Thread(target=node.worker.step, args=(SERIES,))
-    thread.start()
+    pool = ThreadPoolExecutor()
+    pause = pool.submit(node.worker.step, SERIES)
+    pool.shutdown(wait=False)
     eventually(node.requests)
-    return thread
+    return pause
 
 
 def test_series_that_takes_too_long_is_held_by_another_one(site: Callable[[str], Site]) -> None:
     node = site("hangs")
     node.worker.wait()
-    thread = stepping(node)
+    pause = stepping(node)
     node.claim()
 
-    for _ in range(3):  # the staging says so again and again
-        node.worker.give_up(StageStuck(seconds=60))
-    thread.join(60)
+    node.worker.give_up(StageStuck(seconds=60))
+    eventually(lambda: len(node.requests()) == 2)
+    node.worker.give_up(StageStuck(seconds=60))  # the staging says so until the run is over
+    (node.folder / "go").touch()
 
+    assert pause.result(60) is None
     assert node.requests()[1:] == [{"do": "hold", "series": "s1", "number": 1, "seconds": 60}]
     assert (node.state, node.n_starts()) == (State.RECEIVED, 2)
 
@@ -207,13 +212,13 @@ def test_series_is_given_back_when_the_node_stops_and_no_crash_is_counted(
 ) -> None:
     node = site("hangs")
     node.worker.wait()
-    thread = stepping(node)
+    pause = stepping(node)
     node.claim()
 
     node.worker.give_back()
     state = node.state
-    thread.join(60)
 
+    assert pause.result(60) is None
     assert (state, node.n_crashes()) == (State.RECEIVED, 0)
     assert "worker-died" not in caplog.messages
     assert node.n_starts() == 1
@@ -259,6 +264,18 @@ def test_claim_that_a_locked_ledger_kept_is_given_back_later(
 
     assert (left, node.state) == (State.CLAIMED, State.RECEIVED)
     assert node.n_crashes() == 1
+
+
+def test_it_keeps_the_next_node_waiting_when_its_own_is_gone(site: Callable[[str], Site]) -> None:
+    node = site("works")
+    node.worker.wait()
+    os.close(node.worker._lock)
+
+    with pytest.raises(SpoolError):
+        exclusive(node.spool, WORK_LOCK)
+
+    node.worker._end()
+    node.worker._lock = exclusive(node.spool, WORK_LOCK)
 
 
 def fail(*_arguments: object) -> None:
