@@ -3,9 +3,9 @@
     python -m tests.torture.campaign [--kills 200] [--seed 1] [--keep FOLDER]
 
 A node with a fake face model receives from three senders and sends to a storage SCP and a folder.
-After each kill it is started again in the same spool. Printed at the end: what was acknowledged,
-what arrived, what was lost, and every byte that should not have left. Exit status 1 if anything is
-wrong.
+After each kill it is started again in the same spool; now and then only the process that works on
+series is killed before. Printed at the end: what was acknowledged, what arrived, what was lost, and
+every byte that should not have left. Exit status 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -48,6 +48,8 @@ IN_STARTING: Final = 0.15
 """Share of the kills that come before the node listens."""
 LONGEST_LIFE: Final = 12.0
 """A node that listens is killed after this at the latest, in seconds."""
+WORKER_FIRST: Final = 0.4
+"""Share of these lives in which the process that works on series is killed by itself before."""
 OPEN_STATES: Final = ("receiving", "received", "claimed", "ready")
 
 
@@ -58,6 +60,8 @@ class Campaign:
     kills: int = 0
     during: Counter[str] = field(default_factory=Counter)
     """How many kills found a series in a state, or the node starting."""
+    worker_kills: int = 0
+    """How often only the process that works on series was killed, beside these."""
     slowest_start: float = 0.0
 
 
@@ -97,8 +101,16 @@ class Node:
             time.sleep(0.01)
         return time.monotonic() - began
 
+    def kill_worker(self) -> None:
+        """Kill the process that works on series, if there is one."""
+        assert self._process is not None
+        pid = self._process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+
     def kill(self) -> None:
-        """Kill it with all its children, at once."""
+        """Kill it; its child ends with it."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
@@ -130,6 +142,10 @@ def torture(
         else:
             campaign.slowest_start = max(campaign.slowest_start, node.wait())
             time.sleep(chance.uniform(0, LONGEST_LIFE))
+            if chance.random() < WORKER_FIRST:
+                node.kill_worker()
+                campaign.worker_kills += 1
+                time.sleep(chance.uniform(0, LONGEST_LIFE))
         node.kill()
         campaign.kills += 1
         campaign.during.update(state for state, n in states(folder).items() if n)
@@ -221,6 +237,7 @@ def main() -> int:
         campaign, evidence = run(folder, kills=arguments.kills, seed=arguments.seed)
     during = ", ".join(f"{state} {n}" for state, n in campaign.during.most_common())
     print(f"{campaign.kills} kills with SIGKILL; of these found a series (or the node): {during}")
+    print(f"{campaign.worker_kills} more kills of the process that works on series alone")
     for name, count in evidence.rows():
         print(f"{count:8}  {name}")
     return 0 if evidence.is_clean else 1
