@@ -9,7 +9,6 @@ from deid_node.errors import NoSuchSeries, SpoolKeyUnusable
 from deid_node.node.at_rest.names import is_sealed
 from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.durable import DiskFailuresNamed, make_private_folder, write_file
-from deid_node.pipeline.picture import draw
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -54,6 +53,9 @@ class Pictures:
         SpoolFull, SpoolUnwritable
             If the disk is full, or cannot be written.
         """
+        # Loading what draws is for the process that works on series.
+        from deid_node.pipeline.picture import draw  # noqa: PLC0415 - see above
+
         folder = self._root / name
         picture = [draw(evidence)]
         with DiskFailuresNamed(self._root.parent):
