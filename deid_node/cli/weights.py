@@ -167,7 +167,9 @@ def import_(
     if json:
         say_json({"folder": str(_models(folder) / name), "card": card})
         return
-    say(f"imported {name} {card['version']}: {card['origin']}, {len(card['input']['folds'])} folds")
+    say(
+        f"imported {name} {card['version']}: {card['origin']}, folds: {len(card['input']['folds'])}"
+    )
     say(f"its folder is {_models(folder) / name}")
 
 
@@ -255,7 +257,7 @@ def export(
     if json:
         say_json({"folder": str(nnunetv2), "folds": folds})
     else:
-        say(f"wrote {len(folds)} folds to {nnunetv2}")
+        say(f"wrote {nnunetv2}, folds: {len(folds)}")
 
 
 def _labels(said: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:

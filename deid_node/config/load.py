@@ -193,7 +193,7 @@ def face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter])
         first=load_model(default_weights(), threads=face.threads),
         second=segmenter(folder, face),
         meaning=meaning_of(folder),
-        accuracy=face.accuracy if not face.folds else f"{face.accuracy}, {face.folds} folds",
+        accuracy=face.accuracy if not face.folds else f"{face.accuracy}, folds: {face.folds}",
     )
 
 

@@ -91,7 +91,7 @@ def test_folders_and_the_node_run_an_imported_model_in_a_process_of_its_own(
         loaded_recipe(settings).model,
     ):
         assert isinstance(model, PairedModel)
-        assert " fast, 2 folds, with " in model.card.version
+        assert " fast, folds: 2, with " in model.card.version
         process = model.second
         assert isinstance(process, InferenceProcess)
         assert process._seconds == 7

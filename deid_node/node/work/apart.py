@@ -65,9 +65,7 @@ class WorkerApart:
         self._program = program
         self._ledger = ledger
         self._crashes = Crashes(ledger)
-        self._lock = exclusive(
-            settings.spool.folder, WORK_LOCK, patience_seconds=LAST_ONE_SECONDS
-        )
+        self._lock = exclusive(settings.spool.folder, WORK_LOCK, patience_seconds=LAST_ONE_SECONDS)
         self._one_at_a_time = threading.Lock()
         self._now = threading.Lock()
         """Guards the two below, which another thread than the asking one reads and sets."""
@@ -196,9 +194,7 @@ class WorkerApart:
         self._left = None
         self._has_claim = False
 
-    def _ask(
-        self, do: str, generation: Generation | None = None, **more: float
-    ) -> float | None:
+    def _ask(self, do: str, generation: Generation | None = None, **more: float) -> float | None:
         """Have something done, of one series as a rule; give what `step` does."""
         request: dict[str, object] = {"do": do, **more}
         if generation is not None:

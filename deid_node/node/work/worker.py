@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import DeidNodeError, Disposition, DuplicateInstance, ProcessDied
 from deid_node.log import event
-from deid_node.node.work.crashes import Crashes
 from deid_node.node.states import Reason, State
+from deid_node.node.work.crashes import Crashes
 from deid_node.pipeline.review import Review
 
 if TYPE_CHECKING:
