@@ -148,13 +148,16 @@ def test_series_over_which_it_died_waits_again_and_a_crash_is_counted(
     assert vars(died)["fields"] == {"series": "s1", "error": name}
 
 
-def test_another_one_is_started_after_it_died(site: Callable[[str], Site]) -> None:
+def test_another_one_is_started_after_it_died(
+    site: Callable[[str], Site], caplog: pytest.LogCaptureFixture
+) -> None:
     node = site("says what is no answer")
     node.worker.wait()
     node.worker.step(SERIES)
 
     assert node.worker.step(SERIES) == 2.5
     assert node.n_starts() == 2
+    assert caplog.messages == ["worker-died"]
 
 
 def test_node_is_not_ready_while_none_starts(site: Callable[[str], Site]) -> None:
@@ -235,6 +238,35 @@ def test_what_a_failed_step_left_is_given_back_once(site: Callable[[str], Site])
     assert [each["do"] for each in node.requests()] == ["step", "give_back"]
 
 
+def test_what_a_failed_step_left_is_given_back_when_its_process_died_since(
+    site: Callable[[str], Site],
+) -> None:
+    node = site("fails in the ledger")
+    node.worker.wait()
+    node.worker.step(SERIES)
+    node.claim()
+    node.worker._process.end()
+
+    node.worker.give_back()
+
+    assert (node.state, node.n_crashes()) == (State.RECEIVED, 0)
+
+
+def test_one_that_died_while_nothing_was_asked_is_told_of_and_replaced(
+    site: Callable[[str], Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    node = site("works")
+    node.worker.wait()
+    node.worker._process.kill()
+    eventually(lambda: not node.worker._process.is_alive)
+
+    pause = node.worker.step(SERIES)
+
+    assert (pause, node.n_starts()) == (2.5, 2)
+    [died] = [each for each in caplog.records if each.getMessage() == "worker-died"]
+    assert vars(died)["fields"] == {"error": "SIGKILL"}
+
+
 def test_nothing_is_asked_of_one_that_has_nothing(site: Callable[[str], Site]) -> None:
     node = site("works")
     node.worker.wait()
@@ -274,7 +306,7 @@ def test_it_keeps_the_next_node_waiting_when_its_own_is_gone(site: Callable[[str
     with pytest.raises(SpoolError):
         exclusive(node.spool, WORK_LOCK)
 
-    node.worker._end()
+    node.worker._process.end()
     node.worker._lock = exclusive(node.spool, WORK_LOCK)
 
 
