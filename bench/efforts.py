@@ -15,17 +15,20 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 PROJECT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tools")]
 
+import numpy as np
 from face_model.defacers import as_volume  # noqa: E402
 from face_model.drawn_heads import drawn_heads  # noqa: E402
 from face_model.real_heads import real_heads  # noqa: E402
 
 from bench.inference import agreement  # noqa: E402
-from deid_node.face.mask import MaskPolicy, shape_mask  # noqa: E402
+from deid_node.errors import ModelsDisagree  # noqa: E402
+from deid_node.face.joint import face_mask  # noqa: E402
+from deid_node.face.mask import MaskPolicy  # noqa: E402
 from deid_node.face.nnunet.effort import effort_of  # noqa: E402
 from deid_node.face.nnunet.imported import load_imported, meaning_of  # noqa: E402
 from deid_node.face.openvino_model import load_model  # noqa: E402
@@ -35,7 +38,6 @@ from deid_node.face.weights import default_weights  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
     from face_model.head import Head
     from numpy.typing import NDArray
 
@@ -63,6 +65,15 @@ class Looking:
         return labels
 
 
+class Masks(NamedTuple):
+    """What is named near the face, what is removed, why nothing is, and CPU-seconds."""
+
+    named: NDArray[np.bool_]
+    removed: NDArray[np.bool_]
+    why: str
+    cpu_s: float
+
+
 class Effort:
     """An imported model beside the default one, as the node has them."""
 
@@ -75,11 +86,16 @@ class Effort:
             accuracy=name,
         )
 
-    def masks(self, volume: Volume) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float]:
-        """Give what it names near the face, what is removed, and the CPU-seconds that took."""
+    def __call__(self, volume: Volume) -> Masks:
+        """Do what the node does, up to the mask."""
         began = time.process_time()
-        removed = shape_mask(self._model.estimate(volume), volume, MaskPolicy())
-        return self._looking.named, removed, time.process_time() - began
+        estimate = self._model.estimate(volume)
+        why = ""
+        try:
+            removed = face_mask(estimate, volume, MaskPolicy())
+        except ModelsDisagree as held:
+            removed, why = np.zeros(volume.stored.shape, bool), str(held)
+        return Masks(self._looking.named, removed, why, time.process_time() - began)
 
 
 def main() -> None:
@@ -101,15 +117,15 @@ def main() -> None:
     print(f"{'head':28}{'effort':10}{'CPU s':>8}{'labels':>9}{'95 %':>6}{'removed':>9}{'95 %':>6}")
     for head in heads:
         volume = as_volume(head)
-        exact: tuple[NDArray[np.bool_], NDArray[np.bool_], float] | None = None
+        exact: Masks | None = None
         for name, effort in efforts.items():
-            found = effort.masks(volume)
+            found = effort(volume)
             exact = exact or found
-            row = f"{head.name:28}{name:10}{found[2]:8.1f}"
-            for mask, truth in zip(found[:2], exact[:2], strict=True):
+            row = f"{head.name:28}{name:10}{found.cpu_s:8.1f}"
+            for mask, truth in ((found.named, exact.named), (found.removed, exact.removed)):
                 dice, away = agreement(mask, truth)
                 row += f"{dice:9.4f}{away:6.2f}"
-            print(row, flush=True)
+            print(row, found.why, flush=True)
 
 
 if __name__ == "__main__":
