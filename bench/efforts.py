@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 PROJECT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tools")]
 
-import numpy as np
 from face_model.defacers import as_volume  # noqa: E402
 from face_model.drawn_heads import drawn_heads  # noqa: E402
 from face_model.real_heads import real_heads  # noqa: E402
