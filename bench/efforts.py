@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
-    from deid_node.face.nnunet.imported import ImportedModel
+    from deid_node.face.nnunet.imported import ImportedModel, Meaning
 
 EXACT: Final = "exact"
 
@@ -51,8 +51,9 @@ EXACT: Final = "exact"
 class Looking:
     """A `Segmenter` that remembers what it said last, where it was asked to look."""
 
-    def __init__(self, model: ImportedModel) -> None:
+    def __init__(self, model: ImportedModel, meaning: Meaning) -> None:
         self._model = model
+        self._removed = (*meaning.face, *meaning.ears)
 
     def segment(
         self,
@@ -62,7 +63,8 @@ class Looking:
     ) -> NDArray[np.uint8]:
         """Ask the model."""
         labels = self._model.segment(image, spacing_mm, near)
-        self.named = (labels > 0) & near if near is not None else labels > 0
+        named = np.isin(labels, self._removed)
+        self.named = named if near is None else named & near
         return labels
 
 
@@ -79,11 +81,13 @@ class Effort:
     """An imported model beside the default one, as the node has them."""
 
     def __init__(self, folder: Path, name: str, folds: int) -> None:
-        self._looking = Looking(load_imported(folder, effort_of(name, folds), threads=1))
+        meaning = meaning_of(folder)
+        model = load_imported(folder, effort_of(name, folds), threads=1)
+        self._looking = Looking(model, meaning)
         self._model = PairedModel(
             first=load_model(default_weights(), threads=1),
             second=self._looking,
-            meaning=meaning_of(folder),
+            meaning=meaning,
             accuracy=name,
         )
 
