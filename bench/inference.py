@@ -53,11 +53,15 @@ used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - began,
                   "peak": used.ru_maxrss / 1024}))
 """
+PRECISIONS = {
+    "all windows, OpenVINO i8": "i8",
+    "all windows, OpenVINO bf16": "bf16",
+    "all windows, OpenVINO f32": "f32",
+}
 ROWS = (
     "fast",
     "balanced",
-    "all windows, bf16",
-    "all windows, OpenVINO f32",
+    *PRECISIONS,
     "nnunetv2",
     "exact",
 )
@@ -199,10 +203,10 @@ def effort_of(arguments: argparse.Namespace) -> Effort:
     if arguments.row in EFFORTS:
         effort = EFFORTS[arguments.row]
     else:
-        precision = "bf16" if arguments.row.endswith("bf16") else "f32"
+        precision = PRECISIONS[arguments.row]
         effort = replace(EXACT, engine="openvino", precision=precision)
-    mirrored = effort.mirrored and not arguments.without_mirrors
-    return replace(effort, folds=effort.folds or arguments.folds, mirrored=mirrored)
+    mirrors = 0 if arguments.without_mirrors else effort.mirrors
+    return replace(effort, folds=effort.folds or arguments.folds, mirrors=mirrors)
 
 
 def label_file(folder: Path, row: str) -> Path:

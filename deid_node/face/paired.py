@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from scipy import ndimage
 
 from deid_node.face.array_order import ArrayOrder
 from deid_node.face.brightness import is_tissue
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MARGIN_MM = 15.0
 """How far round the face of the first model the second one looks, if it does not look everywhere."""
+
+AIR_MM = 6.0
+"""How far from the patient it looks into the air."""
 
 
 class Segmenter(Protocol):
@@ -101,7 +105,7 @@ class PairedModel:
 
 
 def neighbourhood(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
-    """Find the voxels of a volume round all that a model calls face or ears.
+    """Find the voxels of a volume round all that a model calls face or ears, far air left out.
 
     Returns
     -------
@@ -109,16 +113,26 @@ def neighbourhood(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
         All False where there is no face.
     """
     region = (estimate.face > BORDER) | (estimate.ears > BORDER)
-    if estimate.seen is not None:
-        # the air before a face, which counts as face, is not worth a window
-        region &= is_tissue(read(estimate.seen, estimate.affine, region.shape))
+    tissue = _tissue(estimate, region.shape)
+    # the air before a face, which counts as face, is not worth a window
+    region &= tissue
     if not region.any():
         return np.zeros(volume.stored.shape, bool)
     spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
     low, _ = extent(estimate.affine, region.shape)
     i, j, k = region.shape
     grid = Grid(shape=(i, j, k), origin=low * RAS_SIGN, spacing_mm=spacing)
-    there = interpolate(region.astype(np.float32), estimate.affine, grid.affine, grid.shape)
-    reach_mm = MARGIN_MM + REACH * spacing
-    depth = distance_inside(there, spacing, reach_mm=reach_mm)
-    return positive(depth + np.float32(MARGIN_MM), grid, volume)
+    inside = []
+    for what, margin_mm in ((region, MARGIN_MM), (tissue, AIR_MM)):
+        there = interpolate(what.astype(np.float32), estimate.affine, grid.affine, grid.shape)
+        depth = distance_inside(there, spacing, reach_mm=margin_mm + REACH * spacing)
+        inside.append(depth + np.float32(margin_mm))
+    return positive(np.minimum(*inside), grid, volume)
+
+
+def _tissue(estimate: FaceEstimate, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Find the patient on the grid of an estimate, with all that is dark inside."""
+    if estimate.seen is None:
+        return np.ones(shape, bool)
+    tissue = is_tissue(read(estimate.seen, estimate.affine, shape))
+    return np.asarray(ndimage.binary_fill_holes(tissue))

@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from deid_node.errors import WeightsUnusable
 from deid_node.face.nnunet import near as near_module
-from deid_node.face.nnunet import openvino_unet as on_openvino
 from deid_node.face.nnunet.effort import BALANCED, EFFORTS, EXACT, FAST, effort_of
 from deid_node.face.nnunet.imported import ImportedModel, load_imported, meaning_of
 from deid_node.face.nnunet.lines import resample_quickly
 from deid_node.face.nnunet.near import Points, fewest_windows, windows_that_matter
-from deid_node.face.nnunet.network import topology
 from deid_node.face.nnunet.plans import Planned, Postprocessing
 from deid_node.face.nnunet.resample import resample
-from deid_node.face.nnunet.safetensors import decode
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
 
@@ -93,17 +89,17 @@ def near(shape: tuple[int, ...], box: tuple[slice, ...] = BOX) -> NDArray[np.boo
 
 
 @pytest.mark.parametrize("name", IMAGES)
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("mirrors", [0, 1, None])
 def test_the_labels_near_the_face_are_those_of_all_windows(
-    monkeypatch: pytest.MonkeyPatch, name: str, *, mirrored: bool
+    monkeypatch: pytest.MonkeyPatch, name: str, mirrors: int | None
 ) -> None:
     monkeypatch.setattr(near_module, "LEAST_SHARE", 1e-9)
     shape, spacing, changes = IMAGES[name]
     planned = replace(PLANNED, mirror_axes=(0, 2), **changes)  # type: ignore[arg-type]
     all_calls: list[int] = []
     few_calls: list[int] = []
-    whole = model(planned, all_calls, windows="all", mirrored=mirrored)
-    around = model(planned, few_calls, mirrored=mirrored)
+    whole = model(planned, all_calls, windows="all", mirrors=mirrors)
+    around = model(planned, few_calls, mirrors=mirrors)
     image, where = head(shape), near(shape)
 
     expected = whole.segment(image, spacing)
@@ -185,38 +181,16 @@ def test_which_piece_is_the_largest_is_not_told_from_a_part_of_the_image() -> No
 def test_only_the_exact_effort_takes_the_engine_and_all_that_nnunet_takes() -> None:
     assert EFFORTS == {"exact": EXACT, "balanced": BALANCED, "fast": FAST}
     assert (EXACT.engine, EXACT.precision, EXACT.folds) == ("torch", "f32", None)
-    assert (EXACT.mirrored, EXACT.windows) == (True, "all")
+    assert (EXACT.mirrors, EXACT.windows) == (None, "all")
 
 
-@pytest.mark.parametrize("name", ["v1", "v1_thick", "v2"])
-def test_the_network_on_openvino_gives_the_probabilities_of_the_original(
-    tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("mirrors", "axes"), [(0, ()), (1, (2,)), (2, (2, 1)), (3, (2, 0, 1)), (None, (2, 0, 1))]
+)
+def test_mirrors_are_left_out_from_the_first_axis_on(
+    mirrors: int | None, axes: tuple[int, ...]
 ) -> None:
-    arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
-    assert run("weights", "import", MODELS / f"{name}.zip", *arguments) == 0
-    with np.load(MODELS / f"{name}.npz") as stored:
-        logits, values = stored["logits"][0], stored["input"][0, 0]
-    tensors = decode((tmp_path / "m" / "fold_0.safetensors").read_bytes())
-    net = topology({key: each.shape for key, each in tensors.items()}, "m")
-
-    probabilities = on_openvino.openvino_unet(
-        tensors, net, patch=values.shape, precision="f32", softmax=True, threads=1
-    )(values)
-
-    raised = np.exp(logits - logits.max(axis=0))
-    np.testing.assert_allclose(probabilities, raised / raised.sum(axis=0), atol=2e-5)
-
-
-def test_a_network_that_openvino_cannot_run_is_refused(tmp_path: Path) -> None:
-    arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
-    assert run("weights", "import", MODELS / "v1.zip", *arguments) == 0
-    tensors = decode((tmp_path / "m" / "fold_0.safetensors").read_bytes())
-    net = topology({key: each.shape for key, each in tensors.items()}, "m")
-
-    with pytest.raises(WeightsUnusable):
-        on_openvino.openvino_unet(
-            tensors, net, patch=(3, 5, 7), precision="f32", softmax=True, threads=1
-        )
+    assert replace(FAST, mirrors=mirrors).mirror_axes((2, 0, 1)) == axes
 
 
 @pytest.mark.parametrize(("accuracy", "folds"), [("balanced", 0), ("fast", 0), ("fast", 1)])

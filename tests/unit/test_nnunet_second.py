@@ -90,7 +90,7 @@ def test_a_lesser_effort_answers_nearly_alike(
         planned=planned,
         postprocessing=None,
         folds=(ramp_network(planned.patch),),
-        effort=replace(BALANCED, mirrored=True),
+        effort=replace(BALANCED, mirrors=None),
     )
     near = np.ones(case["image"].shape, bool)
 

@@ -22,7 +22,8 @@ from deid_node.face.joint import face_mask
 from deid_node.face.mask import MaskPolicy, shape_mask
 from deid_node.face.model import Found, ModelCard
 from deid_node.face.nnunet.imported import Meaning
-from deid_node.face.paired import MARGIN_MM, PairedModel, neighbourhood
+from deid_node.face.paired import AIR_MM, MARGIN_MM, PairedModel, neighbourhood
+from deid_node.face.shrunk import Shrunk
 from deid_node.pipeline.deidentify import deidentify
 from tests.fakes.face import FakeFaceModel
 from tests.fakes.head import head_volume
@@ -184,6 +185,33 @@ def test_the_neighbourhood_holds_all_of_face_and_ears_and_little_more(volume: Vo
     far = ndimage.distance_transform_edt(~marked, sampling=volume.spacing_mm())
     assert far[near].max() < MARGIN_MM + 8  # a voxel and a half of this volume
     assert near.mean() < 0.8
+
+
+def test_air_far_from_the_patient_is_no_neighbourhood_but_what_is_dark_inside_is(
+    volume: Volume,
+) -> None:
+    estimate = FakeFaceModel().estimate(volume)
+    everywhere = neighbourhood(estimate, volume)
+    shown = np.zeros(estimate.face.shape, np.float32)
+    body = np.argwhere(estimate.face > 0.5)
+    low, high = body.min(axis=0), body.max(axis=0)
+    middle = (low + high) // 2
+    shown[tuple(slice(a, b) for a, b in zip(low, [*high[:1], middle[1], high[2]], strict=True))] = 9
+    shown[tuple(slice(a - 1, a + 1) for a in [middle[0], (low[1] + middle[1]) // 2, middle[2]])] = 0
+    seen = Shrunk(
+        values=shown, affine=estimate.affine, spacing_mm=float(abs(estimate.affine[0, 0]))
+    )
+
+    near = neighbourhood(replace(estimate, seen=seen), volume)
+
+    at = np.linalg.inv(estimate.affine) @ volume.affine
+    index = np.indices(near.shape).reshape(3, -1)[:, near.ravel()]
+    front = (at[:3, :3] @ index + at[:3, 3:])[1]
+    step = np.linalg.norm(estimate.affine[:3, 1])
+    assert ((front - middle[1]) * step).max() < AIR_MM + step
+    assert not (near & ~everywhere).any()
+    dark = np.linalg.inv(at) @ [middle[0], (low[1] + middle[1]) // 2, middle[2], 1]
+    assert near[tuple(np.rint(dark[:3]).astype(int))]
 
 
 def test_a_volume_without_a_face_has_no_neighbourhood_and_is_never_passed(volume: Volume) -> None:

@@ -14,31 +14,33 @@ class Effort:
     ----------
     folds
         How many folds are asked; None asks all.
-    mirrored
-        Whether mirrored windows are predicted too.
+    mirrors
+        Along how many of the axes that its training mirrored windows are mirrored too, the last
+        axis first; each doubles the work. None mirrors along all.
     engine
         ``torch``, whose float32 gives nnU-Net's own answer, or ``openvino``.
     precision
-        ``f32`` or, with OpenVINO, ``bf16``.
+        ``f32`` or, with OpenVINO, ``i8`` or ``bf16``; see `openvino_unet`.
     windows
         ``all``; ``near``: of nnU-Net's own windows those that touch the neighbourhood of the
         face; ``fitted``: as few as cover that neighbourhood.
     """
 
     folds: int | None
-    mirrored: bool
+    mirrors: int | None
     engine: str
     precision: str
     windows: str
 
+    def mirror_axes(self, axes: tuple[int, ...]) -> tuple[int, ...]:
+        """Choose from the axes along which a model may be mirrored."""
+        chosen = sorted(axes, reverse=True)[: self.mirrors]
+        return tuple(axis for axis in axes if axis in chosen)
 
-EXACT: Final = Effort(folds=None, mirrored=True, engine="torch", precision="f32", windows="all")
-BALANCED: Final = Effort(
-    folds=None, mirrored=False, engine="openvino", precision="bf16", windows="near"
-)
-FAST: Final = Effort(
-    folds=None, mirrored=False, engine="openvino", precision="bf16", windows="fitted"
-)
+
+EXACT: Final = Effort(folds=None, mirrors=None, engine="torch", precision="f32", windows="all")
+BALANCED: Final = Effort(folds=None, mirrors=1, engine="openvino", precision="i8", windows="near")
+FAST: Final = Effort(folds=None, mirrors=1, engine="openvino", precision="i8", windows="fitted")
 
 EFFORTS: Final = {"exact": EXACT, "balanced": BALANCED, "fast": FAST}
 

@@ -132,7 +132,7 @@ class ImportedModel:
         return labels
 
     def _axes(self) -> tuple[int, ...]:
-        return self.planned.mirror_axes if self.effort.mirrored else ()
+        return self.effort.mirror_axes(self.planned.mirror_axes)
 
     def _mean(
         self, prepared: Prepared, corners: Sequence[tuple[int, ...]] | None = None
