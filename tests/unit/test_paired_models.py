@@ -192,25 +192,25 @@ def test_air_far_from_the_patient_is_no_neighbourhood_but_what_is_dark_inside_is
 ) -> None:
     estimate = FakeFaceModel().estimate(volume)
     everywhere = neighbourhood(estimate, volume)
-    shown = np.zeros(estimate.face.shape, np.float32)
     body = np.argwhere(estimate.face > 0.5)
     low, high = body.min(axis=0), body.max(axis=0)
-    middle = (low + high) // 2
-    shown[tuple(slice(a, b) for a, b in zip(low, [*high[:1], middle[1], high[2]], strict=True))] = 9
-    shown[tuple(slice(a - 1, a + 1) for a in [middle[0], (low[1] + middle[1]) // 2, middle[2]])] = 0
+    front = (low[1] + 2 * high[1]) // 3
+    hole = (low + np.array([high[0], front, high[2]])) // 2
+    shown = np.zeros(estimate.face.shape, np.float32)
+    shown[low[0] : high[0], low[1] : front, low[2] : high[2]] = 9
+    shown[tuple(slice(n - 3, n + 4) for n in hole)] = 0
     seen = Shrunk(
         values=shown, affine=estimate.affine, spacing_mm=float(abs(estimate.affine[0, 0]))
     )
 
     near = neighbourhood(replace(estimate, seen=seen), volume)
 
-    at = np.linalg.inv(estimate.affine) @ volume.affine
+    to_grid = np.linalg.inv(estimate.affine) @ volume.affine
     index = np.indices(near.shape).reshape(3, -1)[:, near.ravel()]
-    front = (at[:3, :3] @ index + at[:3, 3:])[1]
-    step = np.linalg.norm(estimate.affine[:3, 1])
-    assert ((front - middle[1]) * step).max() < AIR_MM + step
+    foremost = (to_grid[:3, :3] @ index + to_grid[:3, 3:])[1].max()
+    assert (foremost - front) * seen.spacing_mm < AIR_MM + seen.spacing_mm
     assert not (near & ~everywhere).any()
-    dark = np.linalg.inv(at) @ [middle[0], (low[1] + middle[1]) // 2, middle[2], 1]
+    dark = np.linalg.inv(to_grid) @ [*hole, 1]
     assert near[tuple(np.rint(dark[:3]).astype(int))]
 
 
