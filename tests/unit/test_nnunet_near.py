@@ -94,6 +94,7 @@ def test_the_labels_near_the_face_are_those_of_all_windows(
     monkeypatch: pytest.MonkeyPatch, name: str, mirrors: int | None
 ) -> None:
     monkeypatch.setattr(near_module, "LEAST_SHARE", 1e-9)
+    monkeypatch.setattr(near_module, "LEAST_POINTS", 0)
     shape, spacing, changes = IMAGES[name]
     planned = replace(PLANNED, mirror_axes=(0, 2), **changes)  # type: ignore[arg-type]
     all_calls: list[int] = []
@@ -123,6 +124,24 @@ def test_windows_that_hardly_count_are_left_out_and_the_rest_decides_alike() -> 
     some, every = len(calls[near_module.LEAST_SHARE]), len(calls[1e-9])
     assert some < 0.8 * every
     assert (labels[near_module.LEAST_SHARE] == labels[1e-9])[where].mean() > 0.97
+
+
+def test_windows_that_count_at_few_points_are_left_out_unless_nothing_else_holds_these() -> None:
+    where = np.zeros((60, 60, 60), bool)
+    where[8:40, 8:40, 8:40] = True
+    where[42, 20, 20] = True
+    beyond = where.copy()
+    beyond[58, 58, 58] = True
+    lines = (np.arange(60),) * 3
+
+    chosen, far = (
+        windows_that_matter(Points(lines=lines, near=each, shape=where.shape), (16, 16, 16))
+        for each in (where, beyond)
+    )
+
+    assert max(corner[0] for corner in chosen) == 29  # the next begins at 37
+    assert (44, 44, 44) in far
+    assert set(chosen) < set(far)
 
 
 def test_fitted_windows_are_few_and_hold_all_that_is_near() -> None:

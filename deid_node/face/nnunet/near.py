@@ -26,7 +26,10 @@ STRIDE = 4
 """Voxels of the network's input from one point to the next at which windows are weighed."""
 
 LEAST_SHARE = 0.3
-"""A window matters where it has at least this share in the mean at a point near the face."""
+"""A window matters at a point where it has at least this share in the mean."""
+
+LEAST_POINTS = 1e-3
+"""It matters at all if it does so at more than this share of the points near the face."""
 
 STEPS = 16
 """Places at which a window may begin are this many to a window."""
@@ -80,14 +83,21 @@ def points_near(near: NDArray[np.bool_], prepared: Prepared, planned: Planned) -
 
 
 def windows_that_matter(points: Points, patch: tuple[int, ...]) -> list[Corner]:
-    """Leave out those of nnU-Net's own windows that hardly count anywhere near the face."""
+    """Leave out those of nnU-Net's own windows that hardly count anywhere near the face.
+
+    A point that lies in no other window keeps all of its windows.
+    """
     corners = lattice(points.shape, patch)
-    weights = [_weight(points, corner, patch) for corner in corners]
+    weights = [_weight(points, corner, patch)[points.near] for corner in corners]
     total = np.sum(weights, axis=0)
+    matter = [(each >= LEAST_SHARE * total).mean() > LEAST_POINTS for each in weights]
+    bare = np.ones(len(total), bool)
+    for each, kept in zip(weights, matter, strict=True):
+        bare &= ~(kept & (each > 0))
     return [
         corner
-        for corner, weight in zip(corners, weights, strict=True)
-        if (weight[points.near] >= LEAST_SHARE * total[points.near]).any()
+        for corner, each, kept in zip(corners, weights, matter, strict=True)
+        if kept or (each[bare] > 0).any()
     ]
 
 
