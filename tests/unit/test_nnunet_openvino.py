@@ -50,6 +50,15 @@ def answer(
     return network(values)
 
 
+def in_floats_and_bytes(
+    monkeypatch: pytest.MonkeyPatch, imported: tuple[Tensors, Topology], *, known: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Ask a network both ways, on a processor that knows bytes or does not."""
+    monkeypatch.setattr(on_openvino, "multiplies_bytes", lambda: known)
+    values = smooth(PATCH)
+    return answer(*imported, values, "f32"), answer(*imported, values, "i8")
+
+
 @pytest.mark.parametrize("name", ["v1", "v1_thick", "v2"])
 def test_the_network_on_openvino_gives_the_probabilities_of_the_original(
     tmp_path: Path, name: str
@@ -81,11 +90,7 @@ def test_a_network_that_openvino_cannot_run_is_refused(tmp_path: Path) -> None:
 def test_in_bytes_the_answer_is_nearly_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    tensors, net = imported(tmp_path, name)
-    values = smooth(PATCH)
-    monkeypatch.setattr(on_openvino, "multiplies_bytes", lambda: True)
-
-    floats, octets = (answer(tensors, net, values, each) for each in ("f32", "i8"))
+    floats, octets = in_floats_and_bytes(monkeypatch, imported(tmp_path, name), known=True)
 
     off = np.abs(octets - floats)
     assert 0 < off.mean() < 0.01
@@ -115,11 +120,7 @@ def test_a_channel_in_another_unit_is_rounded_no_more_coarsely(
 def test_a_processor_that_does_not_multiply_bytes_is_spared_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    tensors, net = imported(tmp_path, "v1")
-    values = smooth(PATCH)
-    monkeypatch.setattr(on_openvino, "multiplies_bytes", lambda: False)
-
-    floats, octets = (answer(tensors, net, values, each) for each in ("f32", "i8"))
+    floats, octets = in_floats_and_bytes(monkeypatch, imported(tmp_path, "v1"), known=False)
 
     np.testing.assert_array_equal(octets, floats)
 
