@@ -138,7 +138,8 @@ def ask_v1(
     command = [arguments.peer, "-W", "ignore", "-c", PEER, str(arguments.model), str(folder)]
     command += [str(arguments.folds), "0" if arguments.without_mirrors else "1"]
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        sys.exit(f"nnU-Net v1 gave no answer for {arguments.model}: see above")
     print(f"nnU-Net v1: {time.perf_counter() - began:.0f} s", flush=True)
     with np.load(folder / "labels.npz") as stored:
         return dict(stored)
