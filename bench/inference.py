@@ -1,13 +1,15 @@
 """CPU-seconds, wall time and peak memory of an imported model's efforts, against nnunetv2's own predictor.
 
 Usage: python bench/inference.py MODEL --peer PYTHON [--folds N] [--threads N] [--without-mirrors]
+                                [--device cuda]
 
 MODEL is the folder of an imported model, PYTHON an interpreter with nnunetv2, which gets the same
 weights by `weights export` and predicts with its default options; without it the peer is left out.
 The head is drawn, 176 sagittal slices of 256 x 256 voxels of 1 mm. Each row has a process of its
 own, and is printed when it is done. Dice and distance compare what a row calls face with what the
 exact effort does: the 95th percentile of the distance from the border of either to that of the
-other, in voxels, near the face for the efforts that look there only.
+other, in voxels, near the face for the efforts that look there only. "in net" is the share of the
+wall time that is spent in the network, on a GPU with the way there and back.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.face.nnunet.effort import Effort
+    from deid_node.face.nnunet.tiles import Predict
 
 PROJECT = Path(__file__).parents[1]
 MIB = 1024
@@ -37,12 +40,13 @@ PEER = """
 import json, resource, sys, time
 import numpy as np, torch
 began = time.perf_counter()
-model, image, out, folds, threads, mirrored = sys.argv[1:]
+model, image, out, folds, threads, mirrored, device = sys.argv[1:]
 torch.set_num_threads(int(threads))
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 options = {} if mirrored == "1" else {"use_mirroring": False}
 predictor = nnUNetPredictor(
-    device=torch.device("cpu"), perform_everything_on_device=False, allow_tqdm=False, **options
+    device=torch.device(device), perform_everything_on_device=device != "cpu", allow_tqdm=False,
+    **options
 )
 predictor.initialize_from_trained_model_folder(model, use_folds=tuple(range(int(folds))))
 with np.load(image) as stored:
@@ -78,6 +82,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--without-mirrors", action="store_true")
+    parser.add_argument("--device", default="cpu", help="cpu, or a GPU: cuda or cuda:1")
     parser.add_argument("--keep", type=Path, help="folder for the rows and their labels")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
@@ -115,12 +120,16 @@ def measure_all(arguments: argparse.Namespace, folder: Path) -> None:
     for row in ROWS:
         if row == "nnunetv2" and not arguments.peer:
             continue
+        if row in PRECISIONS and arguments.device != "cpu":
+            continue
         rows[row] = peer(arguments, folder) if row == "nnunetv2" else apart(arguments, row)
         print(row, {key: round(value, 2) for key, value in rows[row].items()}, flush=True)
         (folder / "rows.json").write_text(json.dumps(rows, indent=1))
     exact = np.load(label_file(folder, "exact"))
     near = np.load(folder / "near.npy")
-    print(f"{'':28}{'CPU s':>9}{'wall s':>9}{'MiB':>7}{'ratio':>8}{'Dice':>9}{'95 %':>7}")
+    print(
+        f"{'':28}{'CPU s':>9}{'wall s':>9}{'MiB':>7}{'ratio':>8}{'Dice':>9}{'95 %':>7}{'in net':>8}"
+    )
     base = rows.get("nnunetv2", rows["exact"])["cpu"]
     for row, measured in rows.items():
         labels = np.load(label_file(folder, row))
@@ -129,7 +138,7 @@ def measure_all(arguments: argparse.Namespace, folder: Path) -> None:
         cpu = measured["cpu"]
         print(
             f"{row:28}{cpu:9.1f}{measured['wall']:9.1f}{measured['peak']:7.0f}"
-            f"{base / cpu:8.1f}{dice:9.5f}{away:7.2f}"
+            f"{base / cpu:8.1f}{dice:9.5f}{away:7.2f}{measured.get('net', float('nan')):8.2f}"
         )
 
 
@@ -137,7 +146,7 @@ def apart(arguments: argparse.Namespace, row: str) -> dict[str, float]:
     """Run this script again for one row."""
     command = [sys.executable, __file__, str(arguments.model), "--row", row]
     command += ["--image", str(arguments.image), "--folds", str(arguments.folds)]
-    command += ["--threads", str(arguments.threads)]
+    command += ["--threads", str(arguments.threads), "--device", arguments.device]
     command += ["--without-mirrors"] if arguments.without_mirrors else []
     return answer_of(command)
 
@@ -151,7 +160,7 @@ def peer(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
         export_nnunetv2(arguments.model, exported)
     command = [arguments.peer, "-W", "ignore", "-c", PEER, str(exported), str(arguments.image)]
     command += [str(label_file(folder, "nnunetv2")), str(arguments.folds), str(arguments.threads)]
-    command += ["0" if arguments.without_mirrors else "1"]
+    command += ["0" if arguments.without_mirrors else "1", arguments.device]
     return answer_of(command)
 
 
@@ -180,7 +189,9 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
             intercept=np.zeros(len(stored["stored"])),
             affine=stored["affine"],
         )
-    model = load_imported(arguments.model, effort_of(arguments), threads=arguments.threads)
+    model = load_imported(arguments.model, effort_asked(arguments), threads=arguments.threads)
+    inside: list[float] = []
+    model = replace(model, folds=tuple(timed(fold, inside) for fold in model.folds))
     near = None
     if arguments.row in {"fast", "balanced"}:
         estimate = load_model(default_weights(), threads=arguments.threads).estimate(volume)
@@ -189,19 +200,33 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     labels = model.segment(image, spacing, near)
     used = resource.getrusage(resource.RUSAGE_SELF)
     np.save(label_file(arguments.image.parent, arguments.row), labels)
+    wall = time.perf_counter() - began
     return {
         "cpu": used.ru_utime + used.ru_stime,
-        "wall": time.perf_counter() - began,
+        "wall": wall,
         "peak": used.ru_maxrss / MIB,
+        "net": sum(inside) / wall,
     }
 
 
-def effort_of(arguments: argparse.Namespace) -> Effort:
+def timed(predict: Predict, inside: list[float]) -> Predict:
+    """Note the seconds of each call of a network."""
+
+    def answer(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        began = time.perf_counter()
+        out = predict(values)
+        inside.append(time.perf_counter() - began)
+        return out
+
+    return answer
+
+
+def effort_asked(arguments: argparse.Namespace) -> Effort:
     """Give the effort of a row, with the folds that were asked for."""
-    from deid_node.face.nnunet.effort import EFFORTS, EXACT
+    from deid_node.face.nnunet.effort import EFFORTS, EXACT, effort_of
 
     if arguments.row in EFFORTS:
-        effort = EFFORTS[arguments.row]
+        effort = effort_of(arguments.row, arguments.folds, arguments.device)
     else:
         precision = PRECISIONS[arguments.row]
         effort = replace(EXACT, engine="openvino", precision=precision)

@@ -195,6 +195,7 @@ def bench(
         str, typer.Option(help="How much work it puts into the head: exact, balanced or fast.")
     ] = "fast",
     folds: Annotated[int, typer.Option(min=0, help="Folds that are asked; 0 asks all.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, or a GPU: cuda or cuda:1.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all.")] = 0,
     seconds: Annotated[float, typer.Option(min=1, help="Time that it may take.")] = 21600,
     voxels: Annotated[int, typer.Option(min=16, max=512, help="Edge of the drawn head.")] = 256,
@@ -206,21 +207,20 @@ def bench(
 
     Example: deid-node weights bench paper --accuracy fast
     """
+    import re
     from dataclasses import asdict
 
+    from deid_node.config.setting_types import DEVICE
     from deid_node.face.nnunet.effort import EFFORTS
     from deid_node.node.models.bench import measure
+    from deid_node.node.models.inference import ModelRun
 
+    if not re.fullmatch(DEVICE, device):
+        raise typer.BadParameter("cpu, cuda or cuda:1", param_hint="--device")
     if accuracy not in EFFORTS:
         raise typer.BadParameter("exact, balanced or fast", param_hint="--accuracy")
-    cost = measure(
-        _place(name, folder),
-        accuracy=accuracy,
-        folds=folds,
-        threads=threads,
-        seconds=seconds,
-        edge=voxels,
-    )
+    how = ModelRun(accuracy=accuracy, folds=folds, device=device, threads=threads)
+    cost = measure(_place(name, folder), how, seconds=seconds, edge=voxels)
     if json:
         say_json({"name": name, "accuracy": accuracy, **asdict(cost)})
         return

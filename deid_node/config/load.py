@@ -193,15 +193,22 @@ def face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter])
         first=load_model(default_weights(), threads=face.threads),
         second=segmenter(folder, face),
         meaning=meaning_of(folder),
-        accuracy=face.accuracy if not face.folds else f"{face.accuracy}, folds: {face.folds}",
+        accuracy=_told(face),
     )
+
+
+def _told(face: Face) -> str:
+    """Say in few words how an imported model is asked; the answer depends on each of them."""
+    folds = f", folds: {face.folds}" if face.folds else ""
+    return f"{face.accuracy}{folds}" + ("" if face.device == "cpu" else ", on a GPU")
 
 
 def _in_this_process(folder: Path, face: Face) -> Segmenter:
     from deid_node.face.nnunet.effort import effort_of  # noqa: PLC0415 - as in `recipe_from`
     from deid_node.face.nnunet.imported import load_imported  # noqa: PLC0415 - as in `recipe_from`
 
-    return load_imported(folder, effort_of(face.accuracy, face.folds), threads=face.threads)
+    effort = effort_of(face.accuracy, face.folds, face.device)
+    return load_imported(folder, effort, threads=face.threads)
 
 
 def _overrule(raw: dict[str, Any], environment: Mapping[str, str]) -> None:

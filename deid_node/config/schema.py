@@ -13,7 +13,7 @@ from deid_node.config.destinations import (
     FolderDestination,
     StowDestination,
 )
-from deid_node.config.setting_types import AETitle, Location, NameOrPath, Port, Section
+from deid_node.config.setting_types import AETitle, Device, Location, NameOrPath, Port, Section
 
 __all__ = [
     "Commitment",
@@ -154,6 +154,10 @@ class Face(Section):
         "balanced", description="How much work an imported model puts into one head."
     )
     folds: int = Field(0, ge=0, description="Folds of an imported model to ask; 0 asks all.")
+    device: Device = Field(
+        "cpu",
+        description='Where an imported model runs: "cpu", or a GPU, "cuda" or "cuda:1".',
+    )
     seconds: float = Field(
         21600, gt=0, description="Time an imported model may take for one series, in seconds."
     )

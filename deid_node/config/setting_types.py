@@ -30,6 +30,8 @@ AETitle = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Location = Annotated[Path, AfterValidator(_beside_settings)]
+DEVICE = r"^(cpu|cuda(:\d{1,2})?)$"
+Device = Annotated[str, StringConstraints(pattern=DEVICE)]
 NameOrPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_name_or_path)]
 
 

@@ -19,7 +19,7 @@ from deid_node.face.nnunet.effort import BALANCED
 from deid_node.face.nnunet.imported import load_imported
 from deid_node.node.models import inference
 from deid_node.node.models.frames import read_message, write_message
-from deid_node.node.models.inference import GIB, InferenceProcess
+from deid_node.node.models.inference import GIB, InferenceProcess, ModelRun
 from tests.fakes import inference_process
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
@@ -63,9 +63,8 @@ def started(
     def start(name: str, seconds: float = 60.0) -> InferenceProcess:
         folder = tmp_path / name
         folder.mkdir()
-        process = InferenceProcess(
-            folder, accuracy="fast", threads=1, seconds=seconds, memory_bytes=GIB
-        )
+        how = ModelRun(accuracy="fast", threads=1)
+        process = InferenceProcess(folder, how, seconds=seconds, memory_bytes=GIB)
         processes.append(process)
         return process
 
@@ -190,9 +189,8 @@ def test_a_signal_to_the_nodes_group_does_not_reach_the_model(
 
 def test_the_real_process_gives_the_answer_of_this_one_and_is_bounded(imported: Path) -> None:
     near = np.ones((20, 20, 20), bool)
-    process = InferenceProcess(
-        imported, accuracy="balanced", threads=1, seconds=60, memory_bytes=4 * GIB
-    )
+    how = ModelRun(accuracy="balanced", threads=1)
+    process = InferenceProcess(imported, how, seconds=60, memory_bytes=4 * GIB)
 
     answer = process.segment(image(), MM, near)
     limits = Path(f"/proc/{process._process.pid}/limits").read_text()
@@ -207,9 +205,8 @@ def test_the_real_process_gives_the_answer_of_this_one_and_is_bounded(imported: 
 
 @pytest.mark.slow
 def test_a_series_that_needs_more_memory_than_it_may_take_is_held(imported: Path) -> None:
-    process = InferenceProcess(
-        imported, accuracy="balanced", threads=1, seconds=60, memory_bytes=GIB // 3
-    )
+    how = ModelRun(accuracy="balanced", threads=1)
+    process = InferenceProcess(imported, how, seconds=60, memory_bytes=GIB // 3)
     large = np.ones((250, 250, 250), np.float32)
 
     with pytest.raises(ModelStopped, match="MemoryError"):
@@ -224,8 +221,9 @@ def test_the_process_ends_when_its_node_is_killed_in_the_middle_of_a_series(
     code = f"""
 import sys, numpy as np
 from pathlib import Path
-from deid_node.node.models.inference import InferenceProcess
-process = InferenceProcess(Path({str(imported)!r}), accuracy="balanced", threads=1, seconds=600, memory_bytes=8 << 30)
+from deid_node.node.models.inference import InferenceProcess, ModelRun
+how = ModelRun(accuracy="balanced", threads=1)
+process = InferenceProcess(Path({str(imported)!r}), how, seconds=600, memory_bytes=8 << 30)
 print(process._process.pid, flush=True)
 process.segment(np.random.default_rng(0).standard_normal((260, 260, 260)).astype("f4"), (1, 1, 1), None)
 print("too early", flush=True)

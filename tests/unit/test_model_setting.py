@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from deid_node.cli.offline import Offline
-from deid_node.config.load import create_key, load_settings, model_folder, recipe_from
+from deid_node.config.load import create_key, face_model, load_settings, model_folder, recipe_from
 from deid_node.errors import ModelUnknown, SettingsInvalid, WeightsUnusable
 from deid_node.face.openvino_model import OpenVinoModel
 from deid_node.face.paired import PairedModel
@@ -20,7 +20,8 @@ from tests.fakes.foreign_models import MODELS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deid_node.config.schema import Settings
+    from deid_node.config.schema import Face, Settings
+    from deid_node.face.paired import Segmenter
 
 
 @pytest.fixture
@@ -95,8 +96,41 @@ def test_folders_and_the_node_run_an_imported_model_in_a_process_of_its_own(
         process = model.second
         assert isinstance(process, InferenceProcess)
         assert process._seconds == 7
-        assert process._arguments[1:] == ["fast", "2", "1", str(3 << 30)]
+        assert process._arguments[1:] == ["fast", "cpu", "2", "1", str(3 << 30)]
         process.close()
+
+
+@pytest.mark.usefixtures("imported")
+def test_a_node_whose_gpu_is_not_there_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnusable, match="torch"):
+        loaded_recipe(settings_of(tmp_path, 'model = "paper"\ndevice = "cuda:31"'))
+
+
+@pytest.mark.usefixtures("imported")
+def test_the_card_tells_of_a_gpu_whose_answer_is_another(tmp_path: Path) -> None:
+    """The same series asked on another device is another recipe; which GPU is no matter."""
+    asked: list[str] = []
+
+    def segmenter(_: Path, face: Face) -> Segmenter:
+        asked.append(face.device)
+        return cast("Segmenter", None)
+
+    plain, first, second = (
+        face_model(settings_of(tmp_path, f'model = "paper"\ndevice = "{each}"'), segmenter).card
+        for each in ("cpu", "cuda", "cuda:1")
+    )
+
+    assert asked == ["cpu", "cuda", "cuda:1"]
+    assert "GPU" not in plain.version
+    assert " balanced, on a GPU, with " in first.version
+    assert first == second
+    assert first.sha256 != plain.sha256
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda:123", "cpu:0", ""])
+def test_a_device_that_is_none_is_refused(tmp_path: Path, device: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"face\.device"):
+        settings_of(tmp_path, f'device = "{device}"')
 
 
 @pytest.mark.parametrize("verb", [("show",), ("remove",), ("verify",)])

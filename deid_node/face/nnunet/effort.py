@@ -20,10 +20,13 @@ class Effort:
     engine
         ``torch``, whose float32 gives nnU-Net's own answer, or ``openvino``.
     precision
-        ``f32`` or, with OpenVINO, ``i8`` or ``bf16``; see `openvino_unet`.
+        ``f32``; with torch also ``half``, see `torch_unet`; with OpenVINO also ``i8`` or
+        ``bf16``, see `openvino_unet`.
     windows
         ``all``; ``near``: of nnU-Net's own windows those that touch the neighbourhood of the
         face; ``fitted``: as few as cover that neighbourhood.
+    device
+        ``cpu``, or with torch ``cuda`` or ``cuda:N``, a GPU.
     """
 
     folds: int | None
@@ -31,6 +34,12 @@ class Effort:
     engine: str
     precision: str
     windows: str
+    device: str = "cpu"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all that is computed is what nnU-Net itself computes."""
+        return self.engine == "torch" and self.precision == "f32"
 
     def mirror_axes(self, axes: tuple[int, ...]) -> tuple[int, ...]:
         """Choose from the axes along which a model may be mirrored."""
@@ -45,6 +54,12 @@ FAST: Final = Effort(folds=None, mirrors=1, engine="openvino", precision="i8", w
 EFFORTS: Final = {"exact": EXACT, "balanced": BALANCED, "fast": FAST}
 
 
-def effort_of(accuracy: str, folds: int) -> Effort:
-    """Give an effort by its name, with a number of folds; 0 asks all."""
-    return replace(EFFORTS[accuracy], folds=folds or None)
+def effort_of(accuracy: str, folds: int, device: str = "cpu") -> Effort:
+    """Give an effort by its name, with a number of folds; 0 asks all.
+
+    A GPU multiplies in half precision where less than the exact answer is asked for.
+    """
+    effort = replace(EFFORTS[accuracy], folds=folds or None, device=device)
+    if device == "cpu":
+        return effort
+    return replace(effort, engine="torch", precision="f32" if effort.is_exact else "half")

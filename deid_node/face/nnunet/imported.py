@@ -116,8 +116,7 @@ class ImportedModel:
         """
         first = self.planned.generation == 1
         make = prepare if first else prepare_second
-        quick = self.effort.engine != "torch"
-        prepared = make(image, spacing_mm, self.planned, quick=quick)
+        prepared = make(image, spacing_mm, self.planned, quick=not self.effort.is_exact)
         if self.effort.windows != "all" and near is not None:
             # which piece is the largest cannot be told from a part of the image: all of them stay
             return self._near(prepared, near)
@@ -200,7 +199,14 @@ def _network(
 ) -> Predict:
     softmax = planned.generation == 1
     if effort.engine == "torch":
-        return unet(tensors, net, softmax=softmax, threads=threads)
+        return unet(
+            tensors,
+            net,
+            softmax=softmax,
+            threads=threads,
+            device=effort.device,
+            half=effort.precision == "half",
+        )
     return openvino_unet(
         tensors,
         net,

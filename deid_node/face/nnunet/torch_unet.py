@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from deid_node.errors import WeightsUnusable
@@ -20,7 +21,13 @@ _SLOPE = 1e-2
 
 
 def unet(
-    tensors: Mapping[str, NDArray[np.float32]], net: Topology, *, softmax: bool, threads: int = 0
+    tensors: Mapping[str, NDArray[np.float32]],
+    net: Topology,
+    *,
+    softmax: bool,
+    threads: int = 0,
+    device: str = "cpu",
+    half: bool = False,
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Make a network ready.
 
@@ -34,6 +41,11 @@ def unet(
         Whether probabilities are given, or logits.
     threads
         CPU threads of the whole process; 0 leaves the choice to torch.
+    device
+        ``cpu``, or a GPU: ``cuda`` or ``cuda:N``.
+    half
+        Whether it multiplies in half precision, as nnU-Net does on a GPU: float16 there,
+        bfloat16 on a CPU.
 
     Returns
     -------
@@ -43,17 +55,19 @@ def unet(
     Raises
     ------
     WeightsUnusable
-        If torch is not installed.
+        If torch is not installed, or sees no such GPU.
     """
     torch = _import_torch()
     if threads:
         torch.set_num_threads(threads)
-    network = _Network(torch, tensors, net)
+    place = _place(torch, device)
+    network = _Network(torch, tensors, net, place)
 
     def answer(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(values)[None, None])[0]
-            out: NDArray[np.float32] = (logits.softmax(0) if softmax else logits).numpy()
+        in_half = torch.autocast(place.type) if half else nullcontext()
+        with torch.inference_mode(), in_half:
+            logits = network(torch.from_numpy(values).to(place)[None, None])[0].float()
+            out: NDArray[np.float32] = (logits.softmax(0) if softmax else logits).cpu().numpy()
         return out
 
     return answer
@@ -103,6 +117,19 @@ def _import_torch() -> Any:  # noqa: ANN401 - a module
     return torch
 
 
+def _place(torch: Any, device: str) -> Any:  # noqa: ANN401 - a module and a device of torch
+    """Find a device; a GPU is told to give float32 where it is asked for, and the same each time."""
+    place = torch.device(device)
+    if place.type == "cpu":
+        return place
+    seen = torch.cuda.device_count()
+    if (place.index or 0) >= seen:
+        raise WeightsUnusable(f"torch sees no GPU {device}, of {seen} in all: set another device")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    return place
+
+
 class _Network:
     """Convolution, instance norm, leaky ReLU; strided down, transposed up, joined in between."""
 
@@ -111,10 +138,13 @@ class _Network:
         torch: Any,  # noqa: ANN401 - a module
         tensors: Mapping[str, NDArray[np.float32]],
         net: Topology,
+        place: Any,  # noqa: ANN401 - a device of torch
     ) -> None:
         self._torch = torch
         self._f = torch.nn.functional
-        self._w = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
+        self._w = {
+            name: torch.from_numpy(array.copy()).to(place) for name, array in tensors.items()
+        }
         self._net = net
 
     def __call__(self, x: Any) -> Any:  # noqa: ANN401 - a tensor of torch

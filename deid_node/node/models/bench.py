@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from deid_node.node.models.inference import GIB, InferenceProcess
+from deid_node.node.models.inference import GIB, InferenceProcess, ModelRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,21 +43,15 @@ class Cost:
     peak_mib: int
 
 
-def measure(
-    model: Path, *, accuracy: str, folds: int, threads: int, seconds: float, edge: int = VOXELS
-) -> Cost:
+def measure(model: Path, how: ModelRun, *, seconds: float, edge: int = VOXELS) -> Cost:
     """Run an imported model on a drawn head; what it answers is not looked at.
 
     Parameters
     ----------
     model
         Its folder.
-    accuracy
-        Name of its effort.
-    folds
-        How many it asks; 0 asks all.
-    threads
-        CPU threads; 0 leaves the choice to the engine.
+    how
+        How it is run.
     seconds
         Time that it may take.
     edge
@@ -72,14 +66,7 @@ def measure(
     """
     image, near = _head(edge)
     began = time.monotonic()
-    process = InferenceProcess(
-        model,
-        accuracy=accuracy,
-        folds=folds,
-        threads=threads,
-        seconds=seconds,
-        memory_bytes=64 * GIB,
-    )
+    process = InferenceProcess(model, how, seconds=seconds, memory_bytes=64 * GIB)
     try:
         process.segment(image, (1.0, 1.0, 1.0), near)
     finally:

@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from deid_node.errors import ModelStopped, WeightsUnusable
@@ -36,6 +37,28 @@ PROGRAM: Final = (sys.executable, "-m", "deid_node.node.models.inference_loop")
 _Message = tuple[dict[str, Any], "list[NDArray[Any]]"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRun:
+    """How an imported model is run.
+
+    Parameters
+    ----------
+    accuracy
+        Name of its effort.
+    folds
+        How many it asks; 0 asks all.
+    device
+        ``cpu``, or a GPU: ``cuda`` or ``cuda:N``.
+    threads
+        CPU threads; 0 leaves the choice to the engine.
+    """
+
+    accuracy: str
+    folds: int = 0
+    device: str = "cpu"
+    threads: int = 0
+
+
 class InferenceProcess:
     """A `Segmenter` in a process of its own.
 
@@ -43,12 +66,8 @@ class InferenceProcess:
     ----------
     folder
         Of the imported model.
-    accuracy
-        Name of its effort.
-    folds
-        How many it asks; 0 asks all.
-    threads
-        CPU threads; 0 leaves the choice to the engine.
+    how
+        How it is run.
     seconds
         Time for one series.
     memory_bytes
@@ -63,18 +82,17 @@ class InferenceProcess:
     def __init__(
         self,
         folder: Path,
+        how: ModelRun,
         *,
-        accuracy: str,
-        folds: int = 0,
-        threads: int,
         seconds: float,
         memory_bytes: int,
     ) -> None:
         self._name = folder.name
         self._seconds = seconds
-        self._threads = threads
+        self._threads = how.threads
         self._not_loaded = f"model {self._name} cannot be loaded in {memory_bytes / GIB:g} GiB"
-        self._arguments = [str(folder), accuracy, str(folds), str(threads), str(memory_bytes)]
+        numbers = (how.folds, how.threads, memory_bytes)
+        self._arguments = [str(folder), how.accuracy, how.device, *map(str, numbers)]
         self.used: dict[str, float] = {}
         """CPU-seconds of the process so far and its peak memory in bytes, after an answer."""
         self._start()
@@ -149,11 +167,9 @@ class InferenceProcess:
 
 def inference_apart(folder: Path, face: Face) -> InferenceProcess:
     """Run an imported model apart from this process, as the settings say."""
+    how = ModelRun(
+        accuracy=face.accuracy, folds=face.folds, device=face.device, threads=face.threads
+    )
     return InferenceProcess(
-        folder,
-        accuracy=face.accuracy,
-        folds=face.folds,
-        threads=face.threads,
-        seconds=face.seconds,
-        memory_bytes=round(face.memory_gib * GIB),
+        folder, how, seconds=face.seconds, memory_bytes=round(face.memory_gib * GIB)
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deid_node.face.nnunet.imported import ImportedModel
 
 KIB: Final = 1024
-FOLDER, ACCURACY, FOLDS, THREADS, MEMORY = range(1, 6)
+FOLDER, ACCURACY, DEVICE, FOLDS, THREADS, MEMORY = range(1, 7)
 
 
 def main(arguments: list[str]) -> None:
@@ -35,13 +35,13 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments
-        Program, model folder, name of the effort, folds, threads, bytes of memory.
+        Program, model folder, name of the effort, device, folds, threads, bytes of memory.
     """
     keep_memory_private()
     _bound_memory(int(arguments[MEMORY]))
     requests, answers = own_pipes()
     try:
-        effort = effort_of(arguments[ACCURACY], int(arguments[FOLDS]))
+        effort = effort_of(arguments[ACCURACY], int(arguments[FOLDS]), arguments[DEVICE])
         model = load_imported(Path(arguments[FOLDER]), effort, threads=int(arguments[THREADS]))
     except DeidNodeError as error:
         write_message(answers, {"unusable": str(error)})
