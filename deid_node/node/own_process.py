@@ -1,4 +1,4 @@
-"""What this process asks of the system: no picture of its memory, and a word to systemd."""
+"""What this process asks of the system: no picture of its memory, its turn, a word to systemd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import resource
 import signal
 import socket
+import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 """prctl(2)."""
+
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+AUTOGROUP_TRIES: Final = 5
+AUTOGROUP_SECONDS: Final = 0.1
+"""Linux takes one such wish of an ordinary user in this time, from all processes together."""
 
 LONGEST_BEAT_SECONDS: Final = 30.0
 
@@ -31,6 +38,29 @@ def memory_is_private() -> bool:
     """Tell whether `keep_memory_private` had effect."""
     is_dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
     return not is_dumpable and resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+
+
+def let_niceness_count(group: Path = AUTOGROUP) -> None:
+    """Make this process as nice towards other sessions as it is within its own.
+
+    Linux shares the processor out among sessions first (sched(7), autogroups): niceness counts
+    between the processes of one session only, and whatever runs beside the node has its own.
+
+    Parameters
+    ----------
+    group
+        Where Linux takes the niceness of a session; a kernel without such groups has no file.
+    """
+    wish = str(os.nice(0))
+    for _ in range(AUTOGROUP_TRIES):
+        try:
+            group.write_text(wish, encoding="ascii")
+        except BlockingIOError:
+            time.sleep(AUTOGROUP_SECONDS)
+        except OSError:
+            return
+        else:
+            return
 
 
 def end_on_stop_signals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -16,10 +17,17 @@ import pytest
 
 from deid_node.config.load import load_settings
 from deid_node.config.schema import Monitor
+from deid_node.node import own_process
 from deid_node.node import service as service_module
 from deid_node.node.monitor.server import MonitorServer
 from deid_node.node.monitor.watch import Watch
-from deid_node.node.own_process import LONGEST_BEAT_SECONDS, beat_seconds, notify
+from deid_node.node.own_process import (
+    AUTOGROUP,
+    LONGEST_BEAT_SECONDS,
+    beat_seconds,
+    let_niceness_count,
+    notify,
+)
 from deid_node.node.service import Service
 from tests.e2e.test_restart import serving
 from tests.fakes.node import eventually, free_port, recipe_for, settings_file, worker_here
@@ -127,6 +135,62 @@ def test_memory_cannot_be_read_by_other_processes_of_the_account() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "0 (0, 0)"
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="needs a kernel that groups by session")
+def test_what_works_on_series_stands_back_for_whoever_receives(tmp_path: Path) -> None:
+    """It has a session of its own, so that niceness alone would not count: sched(7)."""
+    port = free_port()
+    with serving(settings_file(tmp_path, port=port), port) as node:
+        children = Path(f"/proc/{node.pid}/task/{node.pid}/children")
+        eventually(lambda: len(children.read_text().split()) == 1)
+        worker = f"/proc/{children.read_text().strip()}"
+        eventually(lambda: Path(worker, "autogroup").read_text().strip().endswith("nice 10"))
+        receiver = Path(f"/proc/{node.pid}/autogroup").read_text().strip()
+
+    assert receiver.endswith("nice 0")
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="needs a kernel that groups by session")
+def test_a_process_is_as_nice_as_it_was_started_towards_other_sessions(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from deid_node.node.own_process import AUTOGROUP, let_niceness_count\n"
+        "os.nice(7)\n"
+        "let_niceness_count(Path(sys.argv[1]))\n"
+        "print(AUTOGROUP.read_text().split()[-1])"
+    )
+
+    def niceness(group: Path) -> str:
+        command = [sys.executable, "-c", code, str(group)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, start_new_session=True
+        )
+        return done.stdout.strip()
+
+    assert niceness(AUTOGROUP) == "7"
+    assert niceness(tmp_path) == "0", "what is no such file is no fault"
+
+
+def test_a_wish_that_comes_too_soon_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def write(_: Path, text: str, **_kwargs: str) -> int:
+        said.append(text)
+        if len(said) < 3:
+            raise BlockingIOError
+        return len(text)
+
+    monkeypatch.setattr(own_process, "AUTOGROUP_SECONDS", 0.0)
+    monkeypatch.setattr(Path, "write_text", write)
+    let_niceness_count()
+    assert said == [str(os.nice(0))] * 3
+
+    said[:] = []
+    monkeypatch.setattr(own_process, "AUTOGROUP_TRIES", 2)
+    let_niceness_count()
+    assert len(said) == 2
 
 
 def test_unit_is_valid_and_well_confined(tmp_path: Path, peer: Callable[[str], str]) -> None:

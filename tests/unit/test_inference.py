@@ -20,6 +20,7 @@ from deid_node.face.nnunet.imported import load_imported
 from deid_node.node.models import inference
 from deid_node.node.models.frames import read_message, write_message
 from deid_node.node.models.inference import GIB, InferenceProcess, ModelRun
+from deid_node.node.own_process import AUTOGROUP
 from tests.fakes import inference_process
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
@@ -201,6 +202,23 @@ def test_the_real_process_gives_the_answer_of_this_one_and_is_bounded(imported: 
     assert process.used["peak_bytes"] > 1 << 20
     (bound,) = [line for line in limits.splitlines() if line.startswith("Max data size")]
     assert bound.split()[3] == str(4 * GIB)
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="needs a kernel that groups by session")
+def test_the_process_stands_back_as_far_as_the_one_that_starts_it(imported: Path) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from deid_node.node.models.inference import InferenceProcess, ModelRun
+os.nice(9)
+how = ModelRun(accuracy="balanced", threads=1)
+process = InferenceProcess(Path({str(imported)!r}), how, seconds=60, memory_bytes=4 << 30)
+print(Path(f"/proc/{{process._process.pid}}/autogroup").read_text().split()[-1])
+process.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == str(os.nice(0) + 9)
 
 
 @pytest.mark.slow

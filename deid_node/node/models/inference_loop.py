@@ -18,7 +18,7 @@ from deid_node.face.nnunet.effort import effort_of
 from deid_node.face.nnunet.imported import load_imported
 from deid_node.node.child_process import own_pipes
 from deid_node.node.models.frames import read_message, write_message
-from deid_node.node.own_process import keep_memory_private
+from deid_node.node.own_process import keep_memory_private, let_niceness_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> None:
         Program, model folder, name of the effort, device, folds, threads, bytes of memory.
     """
     keep_memory_private()
+    let_niceness_count()
     _bound_memory(int(arguments[MEMORY]))
     requests, answers = own_pipes()
     try:

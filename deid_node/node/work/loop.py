@@ -28,7 +28,7 @@ from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.log import event
 from deid_node.node.child_process import own_pipes
 from deid_node.node.ledger import Ledger
-from deid_node.node.own_process import keep_memory_private
+from deid_node.node.own_process import keep_memory_private, let_niceness_count
 from deid_node.node.states import Generation
 from deid_node.node.status import LEDGER
 from deid_node.node.work.making import loaded_recipe, worker_of
@@ -100,6 +100,7 @@ def _stand_back() -> None:
         signal.signal(each, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(NICENESS)
+    let_niceness_count()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(KILLED_FIRST), encoding="ascii")
 
