@@ -1,7 +1,7 @@
 """CPU-seconds, wall time and peak memory of an imported model's efforts, against nnunetv2's own predictor.
 
 Usage: python bench/inference.py MODEL --peer PYTHON [--folds N] [--threads N] [--without-mirrors]
-                                [--device cuda]
+                                [--device cuda] [--only ROW ...]
 
 MODEL is the folder of an imported model, PYTHON an interpreter with nnunetv2, which gets the same
 weights by `weights export` and predicts with its default options; without it the peer is left out.
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--without-mirrors", action="store_true")
     parser.add_argument("--device", default="cpu", help="cpu, or a GPU: cuda or cuda:1")
+    parser.add_argument("--only", nargs="*", default=[], help="rows beside nnunetv2 and exact")
     parser.add_argument("--keep", type=Path, help="folder for the rows and their labels")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
@@ -121,6 +122,8 @@ def measure_all(arguments: argparse.Namespace, folder: Path) -> None:
         if row == "nnunetv2" and not arguments.peer:
             continue
         if row in PRECISIONS and arguments.device != "cpu":
+            continue
+        if arguments.only and row not in {*arguments.only, "nnunetv2", "exact"}:
             continue
         rows[row] = peer(arguments, folder) if row == "nnunetv2" else apart(arguments, row)
         print(row, {key: round(value, 2) for key, value in rows[row].items()}, flush=True)
