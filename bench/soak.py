@@ -47,6 +47,7 @@ PER_SERIES: Final = 200
 SMALL, LARGE = 512, 140_000
 """Pixel bytes of an instance."""
 RATE_SECONDS: Final = 10.0
+TURNS: Final = 3
 N_HEADS: Final = 10
 """More than are worked through in that time."""
 WARM: Final = 0.1
@@ -129,7 +130,7 @@ def rate(port: int, series: str) -> float:
 
 
 def rates(folder: Path) -> None:
-    """Measure idle and working, in turn, three times."""
+    """Measure idle and working by turns: a disk's syncs vary more than one turn tells."""
     from drawn_head.head import draw_head, grid
     from drawn_head.series import FakePatient, dicom_series
 
@@ -137,8 +138,9 @@ def rates(folder: Path) -> None:
 
     where = grid("sagittal", 1.4)
     drawn = draw_head(contrast="T1", shape=where.shape, affine=where.affine, seed=7)
+    all_idle = all_working = 0.0
     with node(folder) as (_, port):
-        for turn in range(3):
+        for turn in range(TURNS):
             wait_until_idle(folder / "spool" / LEDGER)
             idle = rate(port, f"1.2.5.{turn}")
             wait_until_idle(folder / "spool" / LEDGER)
@@ -156,6 +158,8 @@ def rates(folder: Path) -> None:
                 f" heads are worked on ({before} before, {after - 1} after): {working / idle:.0%}",
                 flush=True,
             )
+            all_idle, all_working = all_idle + idle, all_working + working
+    print(f"in all turns together: {all_working / all_idle:.0%}", flush=True)
 
 
 def n_waiting(ledger: Path) -> int:
