@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydicom.uid import SegmentationStorage
 
+from deid_node.errors import ProcessDied
 from tests.torture.traffic import identifiers
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.torture.traffic import Tally
 
 _PREAMBLE: Final = 132
-_HELD: Final = "SELECT DISTINCT series FROM series WHERE state IN ('held', 'refused')"
+_HELD: Final = "SELECT series, error FROM series WHERE state IN ('held', 'refused')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Evidence:
     witnesses: int
     held_series: int
     held_instances: int
+    held_otherwise: int
     lost: int
     missing_at_one: int
     other_bytes: int
@@ -65,8 +67,9 @@ NAMES: Final = {
     "segmentations": "SEGs at the archive",
     "canaries": "series whose slices bore pixels to be found within a face",
     "witnesses": "slices whose brain was looked at",
-    "held_series": "series held, whole and with a reason",
+    "held_series": "series held, for the process died over each too often",
     "held_instances": "acknowledged instances that wait in them",
+    "held_otherwise": "series held or refused for another reason, such as slices that came late",
     "lost": "acknowledged, but neither delivered nor held",
     "missing_at_one": "delivered to one destination and not to the other",
     "other_bytes": "SOP Instance UIDs that came with different bytes",
@@ -120,8 +123,9 @@ def judge(
         segmentations=sum(SegmentationStorage.encode() in each for each in by_uid.values()),
         canaries=sum(any(each.canary in raw for raw in each.datasets.values()) for each in begun),
         witnesses=sum(new_uid[uid] in by_uid for each in begun for uid in each.witnesses),
-        held_series=len(held),
+        held_series=sum(errors == {ProcessDied.__name__} for errors in held.values()),
         held_instances=len(waiting & acknowledged - delivered),
+        held_otherwise=sum(errors != {ProcessDied.__name__} for errors in held.values()),
         lost=len(acknowledged - delivered - waiting),
         missing_at_one=sum((new_uid[uid] in in_copies) != (uid in delivered) for uid in new_uid),
         other_bytes=sum(len(each) > 1 for each in versions.values()),
@@ -137,6 +141,10 @@ def judge(
     )
 
 
-def _held(folder: Path) -> set[str]:
+def _held(folder: Path) -> dict[str, set[str]]:
+    """Give the reasons for which each series is held, by their classes."""
+    held: dict[str, set[str]] = defaultdict(set)
     with closing(sqlite3.connect(folder / "spool" / "ledger.sqlite")) as ledger:
-        return {row[0] for row in ledger.execute(_HELD)}
+        for series, error in ledger.execute(_HELD):
+            held[series].add(error)
+    return held
