@@ -46,7 +46,7 @@ class WeightsUnusable(DeidNodeError):
 
     release = Release.AGAIN
     exit_code = 69
-    next_step = "reinstall the weights, or name another model in [face] model"
+    next_step = "reinstall the weights, or name another model or device in [face]"
 
 
 class ModelUnknown(WeightsUnusable):

@@ -112,7 +112,7 @@ def _import_torch() -> Any:  # noqa: ANN401 - a module
         import torch  # noqa: PLC0415 - a costly import, of an optional package
     except ImportError:
         raise WeightsUnusable(
-            "the exact effort and exports need torch: pip install 'deid-node[nnunet]'"
+            "the exact effort, GPUs and exports need torch: pip install 'deid-node[nnunet]'"
         ) from None
     return torch
 
@@ -124,7 +124,7 @@ def _place(torch: Any, device: str) -> Any:  # noqa: ANN401 - a module and a dev
         return place
     seen = torch.cuda.device_count()
     if (place.index or 0) >= seen:
-        raise WeightsUnusable(f"torch sees no GPU {device}, of {seen} in all: set another device")
+        raise WeightsUnusable(f"torch sees no GPU {device}: it sees {seen} in all")
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     return place
