@@ -10,9 +10,10 @@ from scipy import ndimage
 
 from deid_node.errors import WeightsUnusable
 from deid_node.face.nnunet import openvino_unet as on_openvino
-from deid_node.face.nnunet.arithmetic import composed
+from deid_node.face.nnunet.arithmetic import Bytes, composed
 from deid_node.face.nnunet.network import Topology, topology
 from deid_node.face.nnunet.safetensors import decode
+from deid_node.face.openvino_model import import_engine
 from deid_node.face.processor import multiplies_bytes
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
@@ -115,6 +116,25 @@ def test_a_channel_in_another_unit_is_rounded_no_more_coarsely(
     tensors[name][:, 0] /= 1000
 
     np.testing.assert_allclose(answer(tensors, net, values, "i8"), before, atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_kernel_is_rounded_to_the_nearest_byte_of_its_channel(axis: int) -> None:
+    weight = np.random.default_rng(2).standard_normal((5, 4, 3, 3, 3)).astype(np.float32)
+    weight = weight * np.logspace(-4, 4, weight.shape[axis], dtype=np.float32).reshape(
+        [-1 if a == axis else 1 for a in range(5)]
+    )
+    weight[2, 2] = 0
+    engine = import_engine()
+    model = engine.Model([Bytes(engine.opset13).kernel(weight, axis)], [])
+
+    rounded = engine.Core().compile_model(model, "CPU")({})[0]
+
+    others = tuple(a for a in range(5) if a != axis)
+    step = np.abs(weight).max(axis=others, keepdims=True) / 127
+    steps = rounded / step
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
+    assert np.abs(steps - weight / step).max() <= 0.5001
 
 
 def test_a_processor_that_does_not_multiply_bytes_is_spared_them(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 REACH: Final = 10.0
 """Deviations of a channel that its bytes reach to; what is farther counts as that far."""
 
+MOST: Final = 127
+"""The greatest byte of a kernel; its least is as far from 0."""
+
 STEPS: Final = 255
 """From the least byte to the greatest."""
 
@@ -109,9 +112,11 @@ class Bytes:
     def kernel(self, weight: NDArray[np.float32], axis: int) -> Any:  # noqa: ANN401 - as above
         """Round to bytes with a sign."""
         others = tuple(a for a in range(weight.ndim) if a != axis)
-        most = np.maximum(np.abs(weight).max(axis=others, keepdims=True), _TINY)
-        low, high = self._constant(-most), self._constant(most)
-        return self._op.fake_quantize(self._constant(weight), low, high, low, high, STEPS)
+        step = np.maximum(np.abs(weight).max(axis=others, keepdims=True), _TINY) / MOST
+        whole = np.rint(weight / step).astype(np.int8)
+        return self._op.multiply(
+            self._op.convert(self._op.constant(whole), np.float32), self._constant(step)
+        )
 
     def _rounded(self, node: Any, least: float, n_values: int) -> Any:  # noqa: ANN401 - as above
         low, high = self._constant(least), self._constant(1)
@@ -137,11 +142,13 @@ def composed(raising: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArr
         To be used with the stride of `raising`, and cut by half of `kernel` on all sides.
     """
     size, reach = raising.shape[2:], kernel.shape[2:]
+    spatial = (2, 3, 4)
+    raised = np.ascontiguousarray(np.moveaxis(raising, spatial, (0, 1, 2)))
+    taps = np.ascontiguousarray(np.moveaxis(np.flip(kernel, spatial), spatial, (0, 1, 2)))
+    taps = taps.swapaxes(-2, -1)
     shape = tuple(n + k - 1 for n, k in zip(size, reach, strict=True))
-    whole = np.zeros((len(raising), len(kernel), *shape), np.float32)
+    whole = np.zeros((*shape, len(raising), len(kernel)), np.float32)
     for at in np.ndindex(size):
-        for tap in np.ndindex(reach):
-            place = tuple(a + k - 1 - t for a, k, t in zip(at, reach, tap, strict=True))
-            part = raising[:, :, *at] @ kernel[:, :, *tap].T
-            whole[:, :, *place] += part
-    return whole
+        box = tuple(slice(a, a + k) for a, k in zip(at, reach, strict=True))
+        whole[box] += raised[at] @ taps
+    return np.ascontiguousarray(np.moveaxis(whole, (0, 1, 2), spatial))
