@@ -42,7 +42,7 @@ demo: setup      ## draw a head, send it to the node over DICOM, see it arrive w
 	$(BIN)/python tools/demo.py
 
 test: setup peers    ## all tests but the slow ones
-	$(BIN)/pytest -m '$(SLOW)' --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m '$(SLOW)' --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup peers   ## the slow tests too
 	$(BIN)/pytest

@@ -148,7 +148,9 @@ def test_what_works_on_series_stands_back_for_whoever_receives(tmp_path: Path) -
         eventually(lambda: Path(worker, "autogroup").read_text().strip().endswith("nice 10"))
         receiver = Path(f"/proc/{node.pid}/autogroup").read_text().strip()
 
-    assert receiver.endswith("nice 0")
+    # A process that was started outside of any session belongs to none of these groups: it reads
+    # empty, and is as nice to others as it is by itself.
+    assert receiver.split()[-1:] in ([], ["0"])
 
 
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="needs a kernel that groups by session")
