@@ -199,11 +199,12 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.row in {"fast", "balanced"}:
         estimate = load_model(default_weights(), threads=arguments.threads).estimate(volume)
         near = ArrayOrder("RAS").turned(neighbourhood(estimate, volume), volume)
-        np.save(arguments.image.parent / "near.npy", near)
     labels = model.segment(image, spacing, near)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    np.save(label_file(arguments.image.parent, arguments.row), labels)
     wall = time.perf_counter() - began
+    np.save(label_file(arguments.image.parent, arguments.row), labels)
+    if near is not None:
+        np.save(arguments.image.parent / "near.npy", near)
     return {
         "cpu": used.ru_utime + used.ru_stime,
         "wall": wall,

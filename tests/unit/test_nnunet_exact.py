@@ -14,15 +14,19 @@ from deid_node.face.nnunet.effort import EXACT
 from deid_node.face.nnunet.imported import ImportedModel, load_imported
 from deid_node.face.nnunet.plans import Planned, Postprocessing
 from deid_node.face.nnunet.prepare import largest_pieces, prepare
+from deid_node.face.nnunet.second import prepare_second
 from deid_node.face.nnunet.tiles import predict_windows
 from tests.fakes.command import run
 from tests.fakes.foreign_models import MODELS
 from tests.fakes.network_answers import CASES, assert_same_network, planned_of, ramp_network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from deid_node.face.nnunet.prepare import Prepared
 
 SMALL = Planned(
     generation=1,
@@ -146,6 +150,26 @@ def test_groups_of_labels_are_joined_before_their_largest_piece_is_found() -> No
 
     assert np.flatnonzero(joined).tolist() == [0, 1, 2]
     assert np.flatnonzero(kept).tolist() == [0, 1, 2, 5, 6]
+
+
+@pytest.mark.parametrize("make", [prepare, prepare_second], ids=["nnU-Net v1", "nnunetv2"])
+def test_zeros_within_the_head_count_as_head_and_those_round_it_do_not(
+    make: Callable[..., Prepared],
+) -> None:
+    image = np.zeros((12, 12, 12), np.float32)
+    image[2:10, 2:10, 2:10] = np.random.default_rng(3).uniform(1, 2, (8, 8, 8))
+    image[5:7, 5:7, 5:7] = 0
+    image[2, 2, 2] = 0  # a corner, open to the outside
+
+    prepared = make(image, (1.0, 1.0, 1.0), SMALL)
+
+    assert prepared.box == (slice(2, 10),) * 3
+    head = np.ones((8, 8, 8), bool)
+    head[0, 0, 0] = False
+    values = image[2:10, 2:10, 2:10]
+    expected = (values - values[head].mean()) / values[head].std()
+    np.testing.assert_allclose(prepared.values[head], expected[head], rtol=1e-5)
+    assert prepared.values[0, 0, 0] == 0
 
 
 def test_an_image_of_one_value_has_no_contrast_and_no_nan() -> None:

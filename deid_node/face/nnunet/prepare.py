@@ -65,7 +65,7 @@ def prepare(
     ImplausibleFaceMask
         If all of the image is zero.
     """
-    inside, box = find_inside(image)
+    box = nonzero_box(image)
     order = planned.transpose_forward
     values = image[box].transpose(order)
     spacing = tuple(spacing_mm[axis] for axis in order)
@@ -79,7 +79,7 @@ def prepare(
         values = resample(values, shape, axis=axis, order=3)
     within = None
     if planned.masked_norm:
-        mask = np.where(inside[box], 0, -1).transpose(order)
+        mask = np.where(inside(image[box]), 0, -1).transpose(order)
         within = resample_mask(mask, shape, axis=axis) >= 0
     return Prepared(
         values=_standardise(values, within),
@@ -89,31 +89,39 @@ def prepare(
     )
 
 
-def find_inside(image: NDArray[np.float32]) -> tuple[NDArray[np.bool_], tuple[slice, ...]]:
-    """Find the voxels that are not zero, or lie between such, and the box that holds them.
+def nonzero_box(image: NDArray[np.float32]) -> tuple[slice, ...]:
+    """Find the box that holds all voxels that are not zero.
 
     Raises
     ------
     ImplausibleFaceMask
         If all of the image is zero.
     """
-    inside = ndimage.binary_fill_holes(image != 0)
-    if not inside.any():
-        raise ImplausibleFaceMask(why="every voxel of the image is zero")
-    (box,) = ndimage.find_objects(inside.astype(int))
-    return inside, box
+    found, box = image != 0, []
+    for axis in range(3):
+        where = np.flatnonzero(found.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not where.size:
+            raise ImplausibleFaceMask(why="every voxel of the image is zero")
+        box.append(slice(int(where[0]), int(where[-1]) + 1))
+    return tuple(box)
+
+
+def inside(cropped: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find the voxels in `nonzero_box` that are not zero, or lie between such."""
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(cropped != 0)
+    return filled
 
 
 def _standardise(
-    values: NDArray[np.float32], inside: NDArray[np.bool_] | None
+    values: NDArray[np.float32], within: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:
     """Give values mean 0 and deviation 1, over a mask if there is one; zero outside it."""
-    if inside is None:
+    if within is None:
         whole: NDArray[np.float32] = (values - values.mean()) / (values.std() + _EPSILON)
         return whole.astype(np.float32)
     out = np.zeros_like(values)
-    chosen = values[inside]
-    out[inside] = (chosen - chosen.mean()) / (chosen.std() + _EPSILON)
+    chosen = values[within]
+    out[within] = (chosen - chosen.mean()) / (chosen.std() + _EPSILON)
     return out
 
 

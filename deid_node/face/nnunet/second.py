@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from deid_node.face.nnunet.lines import resample_quickly
-from deid_node.face.nnunet.prepare import Prepared, find_inside
+from deid_node.face.nnunet.prepare import Prepared, inside, nonzero_box
 from deid_node.face.nnunet.resample import resample, thick_axis
 from deid_node.face.nnunet.tiles import lattice, window_weight
 
@@ -52,15 +52,14 @@ def prepare_second(
     ImplausibleFaceMask
         If all of the image is zero.
     """
-    inside, box = find_inside(image)
+    box = nonzero_box(image)
     order = planned.transpose_forward
     # a view of the whole: the last bit of a mean depends on how values lie in memory
     values = image.copy()[box].transpose(order)
     if planned.masked_norm:
-        chosen = values[inside[box].transpose(order)]
-        values[inside[box].transpose(order)] = (chosen - chosen.mean()) / max(
-            chosen.std(), _EPSILON
-        )
+        within = inside(image[box]).transpose(order)
+        chosen = values[within]
+        values[within] = (chosen - chosen.mean()) / max(chosen.std(), _EPSILON)
     else:
         mean, deviation = values.mean(), values.std()
         values -= mean
