@@ -7,6 +7,7 @@ TOY    := build/face-model-smoke
 PEERS  := dcmtk dicom3tools orthanc orthanc-dicomweb dcm2niix libgdcm-tools strace systemd
 SLOW   ?= not slow
 KILLS  ?= 200
+TORCH  ?=
 
 # What bench-face-peers measures on, where it is at hand; heads drawn by code need nothing.
 HEADS     ?=
@@ -17,7 +18,7 @@ FACE      := .venv-face
 FACE_DONE := $(FACE)/.installed$(if $(LABELS),-torch)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo test test-slow check bench bench-face bench-headers bench-face-peers \
+.PHONY: help setup peers demo test test-slow test-torch check bench bench-face bench-headers bench-face-peers \
   bench-engine bench-receive bench-send bench-soak torture face-model-smoke clean
 
 help:            ## list the targets
@@ -26,13 +27,14 @@ help:            ## list the targets
 setup: $(VENV)/.installed    ## a virtual environment with everything in it
 
 $(VENV)/.installed: EXTRA := check
-$(TRAIN)/.installed: EXTRA := train
+$(TRAIN)/.installed: EXTRA := train,check
+$(TRAIN)/.installed: MORE := $(TORCH)
 $(VENV)/.installed $(TRAIN)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "deid-node needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tools/install_debian.sh python3-venv
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --quiet --disable-pip-version-check --editable '.[$(EXTRA)]'
+	$(@D)/bin/pip install --quiet --quiet --disable-pip-version-check --editable '.[$(EXTRA)]' $(MORE)
 	@touch $@
 
 peers:           ## the real DICOM programs that some tests talk to (Debian, as root)
@@ -46,6 +48,9 @@ test: setup peers    ## all tests but the slow ones
 
 test-slow: setup peers   ## the slow tests too
 	$(BIN)/pytest
+
+test-torch: $(TRAIN)/.installed  ## the tests that need torch: exact mode, training (TORCH=torch==2.13.0)
+	$(TRAIN)/bin/pytest -m 'torch and ($(SLOW))'
 
 check: setup     ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -206,10 +206,11 @@ def test_what_is_not_known_is_no_success() -> None:
     assert "-" in table([perfect(residue=None)])
 
 
+@pytest.mark.torch
 @pytest.mark.slow
 @pytest.mark.heads
 def test_held_out_heads_carry_their_truth_through_the_warp(shared_data: Path) -> None:
-    pytest.importorskip("torch", reason="torch is not installed: only training needs it")
+    pytest.importorskip("torch", reason="torch is not installed: `make test-torch` runs this")
     from face_model import held_out  # noqa: PLC0415 - needs torch
 
     name = "training_seg_02.nii.gz"

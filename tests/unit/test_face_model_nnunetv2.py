@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
     import torch
 else:
-    torch = pytest.importorskip("torch", reason="torch is not installed: only training needs it")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
 from face_model import export, from_nnunetv2, network, to_nnunetv2
 
 pytest.importorskip("dynamic_network_architectures", reason="only training needs it")
 safetensors = pytest.importorskip("safetensors.torch", reason="only training needs it")
+
+pytestmark = pytest.mark.torch
 
 PLAN = network.plans(patch=48, spacing_mm=4.0)
 LABELS = {name: number for number, name in enumerate(network.CLASSES)}

@@ -46,8 +46,9 @@ def test_the_folder_stays_small_enough_to_ship() -> None:
     assert total < 20e6
 
 
+@pytest.mark.torch
 def test_the_plans_build_the_network_whose_weights_are_shipped() -> None:
-    pytest.importorskip("torch", reason="torch is not installed: only training needs it")
+    pytest.importorskip("torch", reason="torch is not installed: `make test-torch` runs this")
     pytest.importorskip("dynamic_network_architectures", reason="only training needs it")
     safetensors = pytest.importorskip("safetensors.torch", reason="only training needs it")
     net = network.build(json.loads((SHIPPED / "plans.json").read_text()))

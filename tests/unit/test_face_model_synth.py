@@ -11,10 +11,14 @@ from face_model.contrasts import LEFT_OF, draw_intensities
 if TYPE_CHECKING:
     import torch
 else:
-    torch = pytest.importorskip("torch", reason="torch is not installed: only training needs it")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
 
 from face_model import degrade, shapes, synth
 from face_model.targets import Frame
+
+pytestmark = pytest.mark.torch
 
 SHAPE = (24, 28, 32)
 FRAME = Frame(origin=np.array([128.0, 200.0, 128.0]), axes=np.eye(3), scale=1.0)

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
     import torch
 else:
-    torch = pytest.importorskip("torch", reason="torch is not installed: only training needs it")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
 
 from face_model import train
+
+pytestmark = pytest.mark.torch
 
 EDGE = 16
 

@@ -48,7 +48,7 @@ def test_a_gpu_takes_half_precision_except_for_the_exact_answer(
 
     assert (effort.engine, effort.precision, effort.device) == (engine, precision, device)
     assert effort.is_exact == (accuracy == "exact")
-    assert (effort.windows, effort.mirrors, effort.folds) == (plain.windows, plain.mirrors, 1)
+    assert (effort.voxels, effort.mirrors, effort.folds) == (plain.voxels, plain.mirrors, 1)
 
 
 @pytest.mark.parametrize("accuracy", ["exact", "balanced"])
@@ -77,11 +77,14 @@ def answer(folder: Path, device: str, *, half: bool) -> NDArray[np.float32]:
     return network(np.asarray(noise / noise.std(), np.float32))
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_half_precision_and_a_gpu_give_nearly_the_same_probabilities(
     folder: Path, device: str
 ) -> None:
-    torch = pytest.importorskip("torch", reason="needs torch: pip install '.[nnunet]'")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
     exact = answer(folder, "cpu", half=False)

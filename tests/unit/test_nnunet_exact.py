@@ -183,9 +183,12 @@ def test_an_image_of_zeros_is_held() -> None:
         prepare(np.zeros((9, 9, 9), np.float32), (1.0, 1.0, 1.0), SMALL)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["v1", "v1_thick"])
 def test_an_imported_network_answers_as_its_own_did(tmp_path: Path, name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
     arguments = ("--name", "m", "--folder", tmp_path, "--accept-licence")
     assert run("weights", "import", MODELS / f"{name}.zip", *arguments) == 0
     with np.load(MODELS / f"{name}.npz") as stored:

@@ -90,7 +90,7 @@ def test_a_lesser_effort_answers_nearly_alike(
         planned=planned,
         postprocessing=None,
         folds=(ramp_network(planned.patch),),
-        effort=replace(BALANCED, mirrors=None),
+        effort=BALANCED,
     )
     near = np.ones(case["image"].shape, bool)
 
@@ -129,11 +129,12 @@ def imported(name: str, folder: Path) -> Path:
     return folder / "m"
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("name", "folds"), [("v1", 2), ("v2", 1)])
 def test_an_export_is_a_model_of_nnunetv2_with_the_same_weights(
     tmp_path: Path, name: str, folds: int
 ) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="torch is not installed: `make test-torch` runs this")
     model = imported(name, tmp_path / "one")
 
     assert (
@@ -152,11 +153,14 @@ def test_an_export_is_a_model_of_nnunetv2_with_the_same_weights(
     assert card["origin"] == "nnunetv2"
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["v1", "v2"])
 def test_the_checkpoint_of_an_export_holds_every_name_of_the_network_and_no_other(
     tmp_path: Path, name: str
 ) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
     network = pytest.importorskip("face_model.network")
     model = imported(name, tmp_path / "one")
     assert (
