@@ -10,10 +10,10 @@ import pytest
 from scipy import ndimage
 
 from deid_node.face.nnunet import near as near_module
-from deid_node.face.nnunet.effort import BALANCED, EFFORTS, EXACT, FAST, effort_of
+from deid_node.face.nnunet.effort import BALANCED, EFFORTS, EXACT, FAST, effort_of, spend
 from deid_node.face.nnunet.imported import ImportedModel, load_imported, meaning_of
 from deid_node.face.nnunet.lines import resample_quickly
-from deid_node.face.nnunet.near import Points, fewest_windows, windows_that_matter
+from deid_node.face.nnunet.near import WIDE_RIMS, Points, fewest_windows, windows_that_matter
 from deid_node.face.nnunet.plans import Planned, Postprocessing
 from deid_node.face.nnunet.resample import resample
 from tests.fakes.command import run
@@ -99,7 +99,7 @@ def test_the_labels_near_the_face_are_those_of_all_windows(
     planned = replace(PLANNED, mirror_axes=(0, 2), **changes)  # type: ignore[arg-type]
     all_calls: list[int] = []
     few_calls: list[int] = []
-    whole = model(planned, all_calls, windows="all", mirrors=mirrors)
+    whole = model(planned, all_calls, voxels=None, mirrors=mirrors)
     around = model(planned, few_calls, mirrors=mirrors)
     image, where = head(shape), near(shape)
 
@@ -149,18 +149,17 @@ def test_fitted_windows_are_few_and_hold_all_that_is_near() -> None:
     image = head((60, 60, 60))
     small, large = (slice(20, 31), slice(20, 32), slice(22, 33)), BOX
 
-    one = model(PLANNED, calls, windows="fitted").segment(
-        image, (1.0, 1.0, 1.0), near((60,) * 3, small)
-    )
+    mirrored = replace(PLANNED, mirror_axes=(0, 1, 2))
+    one = model(mirrored, calls, voxels=1).segment(image, (1.0, 1.0, 1.0), near((60,) * 3, small))
     n_small = len(calls)
     points = Points(
         lines=(np.arange(0, 60, 2),) * 3,
         near=near((60,) * 3, large)[::2, ::2, ::2],
         shape=(60,) * 3,
     )
-    corners = fewest_windows(points, (16, 16, 16))
+    corners, wider = (fewest_windows(points, (16, 16, 16), rims=rims) for rims in (1, 3))
 
-    assert n_small == 2  # one window for each fold
+    assert n_small == 4  # one window and its mirror image for each fold
     assert one.any()
     held = np.zeros((60, 60, 60), bool)
     inside = held.copy()
@@ -169,8 +168,35 @@ def test_fitted_windows_are_few_and_hold_all_that_is_near() -> None:
         inside[tuple(slice(c + 1, c + 15) for c in corner)] = True
     assert held[::2, ::2, ::2][points.near].all()
     assert inside[::2, ::2, ::2][points.near].mean() > 0.9
+    well_inside = np.zeros((60, 60, 60), bool)
+    for corner in wider:
+        well_inside[tuple(slice(c + 3, c + 13) for c in corner)] = True
+    assert well_inside[::2, ::2, ::2][points.near].mean() > 0.9
     assert len(corners) <= 12  # 17 by 18 by 25 voxels in windows of 16
     assert len(windows_that_matter(points, (16, 16, 16))) > len(corners)
+
+
+def test_windows_that_overlap_more_are_taken_where_they_can_be_paid_for() -> None:
+    calls: list[int] = []
+    points = Points(
+        lines=(np.arange(2, 60, 4),) * 3,
+        near=near((60,) * 3, BOX)[2::4, 2::4, 2::4],
+        shape=(60,) * 3,
+    )
+    patch = (16, 16, 16)
+    n_all, n_wide, n_few = (
+        len(windows_that_matter(points, patch)),
+        len(fewest_windows(points, patch, rims=WIDE_RIMS)),
+        len(fewest_windows(points, patch)),
+    )
+
+    plain = replace(PLANNED, mirror_axes=())
+    model(plain, calls, voxels=n_wide * 16**3).segment(
+        head((60, 60, 60)), (1.0, 1.0, 1.0), near((60,) * 3, BOX)
+    )
+
+    assert n_few < n_wide < n_all
+    assert len(calls) == 2 * n_wide  # of two folds
 
 
 def test_a_box_of_zeros_has_no_face_and_needs_no_window() -> None:
@@ -200,7 +226,55 @@ def test_which_piece_is_the_largest_is_not_told_from_a_part_of_the_image() -> No
 def test_only_the_exact_effort_takes_the_engine_and_all_that_nnunet_takes() -> None:
     assert EFFORTS == {"exact": EXACT, "balanced": BALANCED, "fast": FAST}
     assert (EXACT.engine, EXACT.precision, EXACT.folds) == ("torch", "f32", None)
-    assert (EXACT.mirrors, EXACT.windows) == (None, "all")
+    assert (EXACT.mirrors, EXACT.voxels) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "axes", "found"),
+    [
+        (8000, (0, 1, 2), (5, (0, 1, 2))),
+        (2560, (0, 1, 2), (5, (0, 1, 2))),
+        (2559, (0, 1, 2), (2, (0, 1, 2))),
+        (1024, (0, 1, 2), (2, (0, 1, 2))),
+        (1023, (0, 1, 2), (2, (1, 2))),
+        (511, (0, 1, 2), (2, (2,))),
+        (640, (0, 2), (2, (0, 2))),
+        (640, (2,), (5, (2,))),
+        (1, (0, 1, 2), (2, (2,))),
+        (320, (), (5, ())),
+        (319, (), (2, ())),
+        (1, (), (2, ())),
+        (512, (2, 0), (2, (2, 0))),
+    ],
+)
+def test_a_budget_does_without_windows_before_mirrors_and_never_without_one(
+    voxels: int, axes: tuple[int, ...], found: tuple[int, tuple[int, ...]]
+) -> None:
+    """Five windows or two, of 64 voxels."""
+    windows = [[(n, 0, 0) for n in range(many)] for many in (5, 2)]
+
+    corners, mirrored = spend(voxels, windows, axes, (4, 4, 4))
+
+    assert (len(corners), mirrored) == found
+
+
+def test_a_network_of_full_size_gets_a_few_windows_and_a_small_one_all_it_has() -> None:
+    """Windows as they come near the face of a head of 1 mm, and of 3.2 mm."""
+    windows = [[(n, 0, 0) for n in range(many)] for many in (16, 7, 5)]
+    full, small = (128,) * 3, (64,) * 3
+    told = {
+        (name, patch[0]): (len(corners), len(axes))
+        for name, effort in (("balanced", BALANCED), ("fast", FAST))
+        for patch in (full, small)
+        for corners, axes in [spend(effort.voxels or 0, windows, (0, 1, 2), patch)]
+    }
+
+    assert told == {
+        ("balanced", 128): (7, 2),
+        ("fast", 128): (5, 1),
+        ("balanced", 64): (16, 3),
+        ("fast", 64): (7, 3),
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ MOST: Final = 127
 """The greatest byte of a kernel; its least is as far from 0."""
 
 STEPS: Final = 255
-"""From the least byte to the greatest."""
+"""From the least byte of a value to its greatest."""
 
 ZERO: Final = 3
 """The byte that means 0 before a convolution: below it is what leaky ReLU leaves of the negative."""

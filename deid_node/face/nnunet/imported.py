@@ -11,7 +11,9 @@ import numpy as np
 
 from deid_node.errors import WeightsUnusable
 from deid_node.face.array_order import DCM2NIIX, is_orientation
+from deid_node.face.nnunet.effort import spend
 from deid_node.face.nnunet.near import (
+    WIDE_RIMS,
     fewest_windows,
     labels_near,
     points_near,
@@ -117,40 +119,46 @@ class ImportedModel:
         first = self.planned.generation == 1
         make = prepare if first else prepare_second
         prepared = make(image, spacing_mm, self.planned, quick=not self.effort.is_exact)
-        if self.effort.windows != "all" and near is not None:
+        if self.effort.voxels is not None and near is not None:
             # which piece is the largest cannot be told from a part of the image: all of them stay
-            return self._near(prepared, near)
+            return self._near(prepared, near, self.effort.voxels)
+        axes = self.effort.mirror_axes(self.planned.mirror_axes)
         if first:
-            labels = labels_of(self._mean(prepared), prepared, self.planned)
+            labels = labels_of(self._mean(prepared, axes), prepared, self.planned)
         else:
-            axes, patch = self._axes(), self.planned.patch
+            patch = self.planned.patch
             logits = mean_in_half(self.folds, prepared.values, patch, axes)
             labels = labels_of_second(logits, prepared, self.planned)
         if self.postprocessing is not None:
             largest_pieces(labels, self.postprocessing, prod(spacing_mm))
         return labels
 
-    def _axes(self) -> tuple[int, ...]:
-        return self.effort.mirror_axes(self.planned.mirror_axes)
-
     def _mean(
-        self, prepared: Prepared, corners: Sequence[tuple[int, ...]] | None = None
+        self,
+        prepared: Prepared,
+        axes: tuple[int, ...],
+        corners: Sequence[tuple[int, ...]] | None = None,
     ) -> NDArray[np.float32]:
         """Average all folds."""
-        axes, patch = self._axes(), self.planned.patch
+        patch = self.planned.patch
         total = predict_windows(self.folds[0], prepared.values, patch, axes, corners=corners)
         for fold in self.folds[1:]:
             total = total + predict_windows(fold, prepared.values, patch, axes, corners=corners)
         total /= np.float32(len(self.folds))
         return total
 
-    def _near(self, prepared: Prepared, near: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        points = points_near(near, prepared, self.planned)
+    def _near(self, prepared: Prepared, near: NDArray[np.bool_], voxels: int) -> NDArray[np.uint8]:
+        points, patch = points_near(near, prepared, self.planned), self.planned.patch
         if not points.near.any():
             return np.zeros(prepared.shape, np.uint8)
-        choose = fewest_windows if self.effort.windows == "fitted" else windows_that_matter
-        mean = self._mean(prepared, choose(points, self.planned.patch))
-        return labels_near(mean, near, prepared, self.planned)
+        windows = [
+            windows_that_matter(points, patch),
+            fewest_windows(points, patch, rims=WIDE_RIMS),
+            fewest_windows(points, patch),
+        ]
+        allowed = self.effort.mirror_axes(self.planned.mirror_axes)
+        corners, axes = spend(voxels, windows, allowed, patch)
+        return labels_near(self._mean(prepared, axes, corners), near, prepared, self.planned)
 
 
 def load_imported(folder: Path, effort: Effort, *, threads: int = 0) -> ImportedModel:

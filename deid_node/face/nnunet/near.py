@@ -37,6 +37,9 @@ STEPS = 16
 RIMS = 1
 """Steps from its edge, where the image goes on, in which a window sees too little of what is beside."""
 
+WIDE_RIMS = 3
+"""The same where windows are to overlap more."""
+
 STRAY_SHARE = 0.03
 """Share of the points that may lie in rims only."""
 
@@ -101,17 +104,17 @@ def windows_that_matter(points: Points, patch: tuple[int, ...]) -> list[Corner]:
     ]
 
 
-def fewest_windows(points: Points, patch: tuple[int, ...]) -> list[Corner]:
+def fewest_windows(points: Points, patch: tuple[int, ...], *, rims: int = RIMS) -> list[Corner]:
     """Lay out windows anew, so that few of them hold all that is near the face.
 
-    Nearly every point lies well inside one of them, and every one in one of them.
+    Nearly every point lies in one of them by so many `rims`, and every one in one of them.
     """
     lines = [_candidates(n, p) for n, p in zip(points.shape, patch, strict=True)]
     chosen: list[Corner] = []
     bare = points.near.copy()
-    for rims, enough in ((RIMS, STRAY_SHARE * points.near.sum()), (0, 0)):
+    for rim, enough in ((rims, STRAY_SHARE * points.near.sum()), (0, 0)):
         cores = [
-            [_core(c, p, n, line, rims) for c in candidates]
+            [_core(c, p, n, line, rim) for c in candidates]
             for candidates, p, n, line in zip(lines, patch, points.shape, points.lines, strict=True)
         ]
         left = bare if not chosen else bare & ~_held(points, chosen, patch)
