@@ -86,7 +86,9 @@ class Node:
         """Tell whether every series is delivered."""
         return set(self.ledger.states().values()) <= {State.DELIVERED, State.HELD}
 
-    def _deidentify(self, sources: Sequence[Readable], _review: Review) -> DeidentifiedSeries:
+    def _deidentify(
+        self, sources: Sequence[Readable], _review: Review, _caller: str | None
+    ) -> DeidentifiedSeries:
         series = Path(str(sources[0])).parent.name
         self.did("begin", "deidentify", series)
         time.sleep(self.pause)

@@ -13,18 +13,27 @@ app = typer.Typer(help="The settings file.", no_args_is_help=True)
 
 
 @app.command()
-def check(config: ConfigOption = None) -> None:
+def check(config: ConfigOption = None, *, json: JsonOption = False) -> None:
     """Check settings, profile, key and weights without starting anything.
 
     Example: deid-node config check --config deid-node.toml
     """
-    from deid_node.config.load import recipe_from
+    from deid_node.config.recipes import recipes_from
     from deid_node.node.models.inference import inference_apart
     from deid_node.node.patients import with_patients_named
 
     settings = settings_from(config)
-    recipe = with_patients_named(recipe_from(settings, segmenter=inference_apart))
-    say(f"settings are valid; recipe {recipe.digest[:16]}")
+    recipes = recipes_from(settings, segmenter=inference_apart)
+    digests = {face: with_patients_named(each).digest for face, each in recipes.items()}
+    if json:
+        told = [
+            {"model": face.model, "accuracy": face.accuracy, "folds": face.folds, "digest": digest}
+            for face, digest in digests.items()
+        ]
+        say_json({"recipes": told})
+    else:
+        different = dict.fromkeys(digest[:16] for digest in digests.values())
+        say(f"settings are valid; recipe {', '.join(different)}")
 
 
 @app.command()

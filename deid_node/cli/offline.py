@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deid_node.cli.output import progress
-from deid_node.config.load import recipe_from
+from deid_node.config.recipes import recipe_from
 from deid_node.dicom.series import group_files, read_series
 from deid_node.errors import (
     AuditUnusable,

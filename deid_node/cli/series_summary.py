@@ -22,7 +22,8 @@ def told_of_series(found: SeriesStatus) -> None:
     for each in found.generations:
         say(f"{found.series}, generation {each.generation}: {each.state}")
         _reason(each)
-        say(f"  instances  {each.n_instances}")
+        caller = "" if each.caller is None else f", the first from {each.caller}"
+        say(f"  instances  {each.n_instances}{caller}")
         if each.picture is not None:
             say(f"  picture    {each.picture} (shows the face)")
         for number, step in enumerate(each.history):

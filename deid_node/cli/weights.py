@@ -83,10 +83,10 @@ def verify(
 
     Example: deid-node weights verify
     """
-    from deid_node.config.load import model_folder
+    from deid_node.config.face_models import model_folder
     from deid_node.face.weights import read_card
 
-    card = read_card(_place(name, folder) if name else model_folder(settings_from(config)))
+    card = read_card(_place(name, folder) if name else model_folder(settings_from(config).face))
     if json:
         say_json({"name": card.name, "version": card.version, "sha256": card.sha256})
     else:
@@ -99,7 +99,13 @@ def import_(
         Path,
         typer.Argument(help="Folder or zip of a model of nnU-Net v1 or nnunetv2.", metavar="PATH"),
     ],
-    name: Annotated[str, typer.Option(help="What the model is called from now on.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="What the model is called from now on. Default: as PATH is, in small letters.",
+            show_default=False,
+        ),
+    ] = None,
     licence: Annotated[
         Path | None,
         typer.Option(
@@ -141,8 +147,9 @@ def import_(
     Example: deid-node weights import paper-model.zip --name paper --accept-licence
     """
     from deid_node.face.array_order import is_orientation
-    from deid_node.node.models.store import Told, find_licence, import_model, is_name
+    from deid_node.node.models.store import Told, find_licence, import_model, is_name, name_of
 
+    name = name_of(path) if name is None else name
     if not is_name(name):
         raise typer.BadParameter(
             "a model's name has 1 to 40 of a-z, 0-9, '.', '_', '-', and is not 'default'",

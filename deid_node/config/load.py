@@ -8,25 +8,20 @@ import re
 import secrets
 import stat
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from deid_node.config.models import models_folder
 from deid_node.config.schema import Settings
-from deid_node.errors import KeyUnusable, ModelUnknown, SettingsInvalid
+from deid_node.errors import KeyUnusable, SettingsInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from deid_node.config.schema import Face
-    from deid_node.face.model import FaceModel
-    from deid_node.face.paired import Segmenter
-    from deid_node.pipeline.recipe import Recipe
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 ENVIRONMENT_PREFIX: Final = "DEID_NODE__"
-DEFAULT_MODEL: Final = "default"
+OF_SEVERAL_KINDS: Final = "destinations"
+"""The list whose sections are members of a union."""
 KEY_BYTES: Final = 32
 """Least length of the secret key: as long as the digest of HMAC-SHA-256."""
 
@@ -109,108 +104,6 @@ def create_key(path: Path, *, what: str = "pseudonym key") -> None:
         os.fsync(fd)
 
 
-def recipe_from(
-    settings: Settings, *, segmenter: Callable[[Path, Face], Segmenter] | None = None
-) -> Recipe:
-    """Gather what de-identification needs: profile, key, model and face policy.
-
-    Parameters
-    ----------
-    settings
-        Of the whole node.
-    segmenter
-        Makes what runs an imported model, from its folder; by default it runs in this process.
-
-    Raises
-    ------
-    ProfileInvalid, KeyUnusable, WeightsUnusable
-        If one of them cannot be used.
-    """
-    # Reading settings or making a key must not cost the loading of model and tables.
-    from deid_node.config.profile_file import load_profile  # noqa: PLC0415 - see above
-    from deid_node.face.fill import Fill  # noqa: PLC0415 - see above
-    from deid_node.face.mask import MaskPolicy  # noqa: PLC0415 - see above
-    from deid_node.headers.pseudonyms import Pseudonyms  # noqa: PLC0415 - see above
-    from deid_node.pipeline.recipe import Recipe  # noqa: PLC0415 - see above
-
-    face = settings.face
-    if isinstance(face.fill, int):
-        fill = Fill(method="constant", constant=face.fill)
-    else:
-        fill = Fill(method=face.fill, constant=None)
-    return Recipe(
-        profile=load_profile(settings.profile),
-        pseudonyms=Pseudonyms(read_key(settings.pseudonym_key)),
-        model=face_model(settings, segmenter or _in_this_process),
-        mask=MaskPolicy(
-            margin_mm=face.margin_mm,
-            brain_guard_mm=face.brain_guard_mm,
-            ear_guard_mm=face.ear_guard_mm,
-            ears=face.ears,
-        ),
-        fill=fill,
-    )
-
-
-def model_folder(settings: Settings) -> Path:
-    """Name the folder of the face model that the settings choose.
-
-    Raises
-    ------
-    ModelUnknown
-        If no model of that name was imported.
-    """
-    from deid_node.face.weights import default_weights  # noqa: PLC0415 - as in `recipe_from`
-
-    chosen = settings.face.model
-    if chosen == DEFAULT_MODEL:
-        return default_weights()
-    if "/" in chosen:
-        return Path(chosen)
-    folder = models_folder() / chosen
-    if not folder.is_dir():
-        raise ModelUnknown(name=chosen)
-    return folder
-
-
-def face_model(settings: Settings, segmenter: Callable[[Path, Face], Segmenter]) -> FaceModel:
-    """Load the default model, or pair it with an imported one.
-
-    Raises
-    ------
-    WeightsUnusable
-        If a model cannot be loaded.
-    """
-    from deid_node.face.nnunet.imported import is_imported, meaning_of  # noqa: PLC0415 - see above
-    from deid_node.face.openvino_model import load_model  # noqa: PLC0415 - see above
-    from deid_node.face.paired import PairedModel  # noqa: PLC0415 - see above
-    from deid_node.face.weights import default_weights  # noqa: PLC0415 - see above
-
-    folder, face = model_folder(settings), settings.face
-    if not is_imported(folder):
-        return load_model(folder, threads=face.threads)
-    return PairedModel(
-        first=load_model(default_weights(), threads=face.threads),
-        second=segmenter(folder, face),
-        meaning=meaning_of(folder),
-        accuracy=_told(face),
-    )
-
-
-def _told(face: Face) -> str:
-    """Say in few words how an imported model is asked; the answer depends on each of them."""
-    folds = f", folds: {face.folds}" if face.folds else ""
-    return f"{face.accuracy}{folds}" + ("" if face.device == "cpu" else ", on a GPU")
-
-
-def _in_this_process(folder: Path, face: Face) -> Segmenter:
-    from deid_node.face.nnunet.effort import effort_of  # noqa: PLC0415 - as in `recipe_from`
-    from deid_node.face.nnunet.imported import load_imported  # noqa: PLC0415 - as in `recipe_from`
-
-    effort = effort_of(face.accuracy, face.folds, face.device)
-    return load_imported(folder, effort, threads=face.threads)
-
-
 def _overrule(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
     """Write the environment's values into the parsed file."""
     for name, text in sorted(environment.items()):
@@ -263,7 +156,7 @@ def _place(loc: Sequence[str | int], raw: object) -> list[str]:
     place: list[str] = []
     before: str | int = ""
     for part in loc:
-        is_union_member = isinstance(before, int)
+        is_union_member = isinstance(before, int) and place[0] == OF_SEVERAL_KINDS
         before = part
         if isinstance(raw, dict) and not is_union_member:
             raw = raw.get(part)
@@ -284,6 +177,8 @@ def _suggestion(place: Sequence[str]) -> str:
 
 def _keys_of(model: type[BaseModel], sections: Sequence[str]) -> set[str]:
     for section in sections:
+        if section.isdigit():  # place in a list of sections
+            continue
         field = model.model_fields.get(section)
         # A section that may be left out is `Section | None`.
         kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]

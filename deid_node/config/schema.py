@@ -13,13 +13,17 @@ from deid_node.config.destinations import (
     FolderDestination,
     StowDestination,
 )
-from deid_node.config.setting_types import AETitle, Device, Location, NameOrPath, Port, Section
+from deid_node.config.faces import Face, Route
+from deid_node.config.setting_types import AETitle, Location, NameOrPath, Port, Section
+from deid_node.config.work import Work
 
 __all__ = [
     "Commitment",
     "DestinationSettings",
     "DicomDestination",
+    "Face",
     "FolderDestination",
+    "Route",
     "Settings",
     "Source",
     "StowDestination",
@@ -143,41 +147,6 @@ class Spool(Section):
         return self.keep_originals_hours if kept is None else kept
 
 
-class Face(Section):
-    """Face removal."""
-
-    model: NameOrPath = Field(
-        "default",
-        description='"default"; or an imported model, by NAME or folder, that looks beside it.',
-    )
-    accuracy: Literal["exact", "balanced", "fast"] = Field(
-        "balanced", description="How much work an imported model puts into one head."
-    )
-    folds: int = Field(0, ge=0, description="Folds of an imported model to ask; 0 asks all.")
-    device: Device = Field(
-        "cpu",
-        description='Where an imported model runs: "cpu", or a GPU, "cuda" or "cuda:1".',
-    )
-    seconds: float = Field(
-        21600, gt=0, description="Time an imported model may take for one series, in seconds."
-    )
-    memory_gib: float = Field(
-        8, ge=1, description="Memory an imported model may take for one series, in GiB."
-    )
-    threads: int = Field(0, ge=0, description="CPU threads for a model; 0 takes all.")
-    margin_mm: float = Field(2.5, ge=0, le=20, description="Grow the mask by this, in mm.")
-    brain_guard_mm: float = Field(
-        5, ge=1, le=20, description="Keep the face's mask this far from an adult's brain, in mm."
-    )
-    ear_guard_mm: float = Field(
-        2, ge=1, le=20, description="Keep the ears' mask this far from the brain, in mm."
-    )
-    ears: bool = Field(default=True, description="Remove the ears too.")
-    fill: Literal["noise", "min", "zero", "padding"] | int = Field(
-        "noise", description="What the masked voxels become: a method, or one stored value."
-    )
-
-
 class Commitment(Section):
     """Where destinations report what they have committed to keep."""
 
@@ -241,6 +210,10 @@ class Settings(Section):
     series: SeriesArrival = Field(default_factory=SeriesArrival)
     spool: Spool
     face: Face = Field(default_factory=Face)
+    routes: tuple[Route, ...] = Field(
+        (), description="What is otherwise for series that some callers send."
+    )
+    work: Work = Field(default_factory=Work)
     sources: tuple[Source, ...] = Field(
         (), description="Who can be asked how many instances a series has."
     )
@@ -266,3 +239,25 @@ class Settings(Section):
         if len(callers) != len(set(callers)):
             raise ValueError("two sources have one caller")
         return self
+
+    @model_validator(mode="after")
+    def _routes_are_of_callers_that_are_accepted(self) -> Settings:
+        callers = [caller for route in self.routes for caller in route.callers]
+        if len(callers) != len(set(callers)):
+            raise ValueError("two routes have one caller")
+        if not set(callers) <= set(self.node.callers):
+            raise ValueError("routes has a caller that node.callers does not accept")
+        return self
+
+    def face_of(self, caller: str | None) -> Face:
+        """Tell how the face is removed from series that a caller sends; None is nobody known."""
+        for route in self.routes:
+            if caller in route.callers:
+                return route.face.beside(self.face)
+        return self.face
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """What `face_of` may answer, each once; that of nobody known is the first."""
+        routed = (route.face.beside(self.face) for route in self.routes)
+        return tuple(dict.fromkeys((self.face, *routed)))

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
 
 
 def _beside_settings(path: Path, info: ValidationInfo) -> Path:
@@ -20,6 +28,10 @@ def _name_or_path(value: str, info: ValidationInfo) -> str:
     return str(_beside_settings(Path(value), info)) if is_path else value
 
 
+def _listed(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    return [value] if isinstance(value, str) else value
+
+
 AETitle = Annotated[
     str,
     StringConstraints(
@@ -32,6 +44,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
 Location = Annotated[Path, AfterValidator(_beside_settings)]
 DEVICE = r"^(cpu|cuda(:\d{1,2})?)$"
 Device = Annotated[str, StringConstraints(pattern=DEVICE)]
+Devices = Annotated[
+    tuple[Device, ...],
+    BeforeValidator(_listed, json_schema_input_type=Device | tuple[Device, ...]),
+    Field(min_length=1),
+]
+"""One, or a list of them."""
 NameOrPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_name_or_path)]
 
 

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 Found = tuple[Generation, State]
 
 
-def arrive(database: sqlite3.Connection, kept: Kept, *, replaces_late: bool, at: float) -> Arrival:
+def arrive(
+    database: sqlite3.Connection,
+    kept: Kept,
+    caller: str | None = None,
+    *,
+    replaces_late: bool,
+    at: float,
+) -> Arrival:
     """Note one instance; inside a transaction.
 
     Parameters
@@ -34,6 +41,8 @@ def arrive(database: sqlite3.Connection, kept: Kept, *, replaces_late: bool, at:
         Of the ledger.
     kept
         What the spool has.
+    caller
+        Calling AE title that sent it, where that is known. The first of a series stays.
     replaces_late
         Whether a late instance has the whole series worked on anew; it is held otherwise.
     at
@@ -45,15 +54,18 @@ def arrive(database: sqlite3.Connection, kept: Kept, *, replaces_late: bool, at:
         (kept.series, kept.instance, kept.digest),
     ).fetchone()
     if known is not None:
-        return Arrival(generation=generation_of(known), state=State(known[2]), is_known=True)
+        generation = generation_of(known)
+        _note_caller(database, generation, caller)
+        return Arrival(generation=generation, state=State(known[2]), is_known=True)
     generation, state = _found_for(database, kept, replaces_late=replaces_late, at=at)
     database.execute(
         "INSERT INTO instance VALUES (?, ?, ?, ?)",
         (kept.series, generation.number, kept.instance, kept.digest),
     )
     database.execute(
-        "UPDATE series SET n_instances = n_instances + 1 WHERE series = ? AND generation = ?",
-        key_of(generation),
+        "UPDATE series SET n_instances = n_instances + 1, caller = coalesce(caller, ?)"
+        " WHERE series = ? AND generation = ?",
+        (caller, *key_of(generation)),
     )
     return Arrival(generation=generation, state=state, is_known=False)
 
@@ -175,6 +187,15 @@ def _late(
     return _begin(database, generation, State.HELD, at=at, because=because)
 
 
+def _note_caller(database: sqlite3.Connection, generation: Generation, caller: str | None) -> None:
+    """Write down who sends a series that was found in the spool after a crash."""
+    if caller is not None:
+        database.execute(
+            "UPDATE series SET caller = ? WHERE series = ? AND generation = ? AND caller IS NULL",
+            (caller, *key_of(generation)),
+        )
+
+
 def _begin(
     database: sqlite3.Connection,
     generation: Generation,
@@ -184,9 +205,11 @@ def _begin(
     because: DeidNodeError | None = None,
 ) -> Found:
     database.execute(
-        "INSERT INTO series (series, generation, state, n_instances, arrived_at, changed_at)"
-        " VALUES (?, ?, ?, 0, ?, ?)",
-        (*key_of(generation), state.value, at, at),
+        "INSERT INTO series"
+        " (series, generation, state, n_instances, arrived_at, changed_at, caller)"
+        " VALUES (:series, :number, :state, 0, :at, :at,"
+        " (SELECT caller FROM series WHERE series = :series AND generation = :number - 1))",
+        {"series": generation.series, "number": generation.number, "state": state.value, "at": at},
     )
     if because is not None:
         reason = Reason(error=type(because).__name__, message=str(because))

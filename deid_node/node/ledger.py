@@ -84,20 +84,20 @@ class Ledger:
             elif row[0] != key_fingerprint:
                 raise KeyUnusable("the spool was filled under another pseudonym key")
 
-    def arrived(self, kept: Kept) -> Arrival:
+    def arrived(self, kept: Kept, caller: str | None = None) -> Arrival:
         """Note one instance that the spool has, as `arrived_together` does."""
-        return self.arrived_together([kept])[0]
+        return self.arrived_together([(kept, caller)])[0]
 
-    def arrived_together(self, instances: Sequence[Kept]) -> list[Arrival]:
-        """Note instances that the spool has: all of them, or none.
+    def arrived_together(self, instances: Sequence[tuple[Kept, str | None]]) -> list[Arrival]:
+        """Note instances that the spool has, and who sent each: all of them, or none.
 
-        An instance that is known changes nothing; of any other, `arrive` tells where it
-        belongs.
+        An instance that is known changes nothing, but tells who sends a series of which nobody
+        is known; of any other, `arrive` tells where it belongs.
         """
         with self._transaction() as database:
             return [
-                arrive(database, kept, replaces_late=self.replaces_late, at=self._now())
-                for kept in instances
+                arrive(database, kept, caller, replaces_late=self.replaces_late, at=self._now())
+                for kept, caller in instances
             ]
 
     def came_back(self, generation: Generation) -> bool:
@@ -153,11 +153,12 @@ class Ledger:
                 database, chosen, State.RECEIVED, State.CLAIMED, at=self._now()
             ):
                 return None
-            [accepted] = database.execute(
-                "SELECT accepted FROM series WHERE series = ? AND generation = ?", key_of(chosen)
+            accepted, caller = database.execute(
+                "SELECT accepted, caller FROM series WHERE series = ? AND generation = ?",
+                key_of(chosen),
             ).fetchone()
             instances = instances_of(database, chosen)
-            return Claim(generation=chosen, instances=instances, accepted=accepted)
+            return Claim(generation=chosen, instances=instances, accepted=accepted, caller=caller)
 
     def unclaim(self, generation: Generation) -> None:
         """Give a claim back, to be taken again."""

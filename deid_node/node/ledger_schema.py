@@ -50,7 +50,9 @@ _DECIDED: Final = (
     ) STRICT""",
     "CREATE INDEX decision_by_series ON decision (series, generation)",
 )
-MIGRATIONS: Final = (_FIRST, _DECIDED)
+_CALLED: Final = ("ALTER TABLE series ADD COLUMN caller TEXT",)
+"""Calling AE title that sent the first instance of a series; what is older has none."""
+MIGRATIONS: Final = (_FIRST, _DECIDED, _CALLED)
 """Statements that lead from each version to the next; version 1 had no version written down."""
 
 

@@ -70,6 +70,8 @@ class GenerationStatus:
         Number from 1, where it is, how many instances belong to it.
     error, reason, error_id, next_step
         Why it stopped, and what a person can do; None where it did not.
+    caller
+        Calling AE title that sent the first instance of the series, if that is known.
     release
         ``again``, ``accept`` or ``retry``: what a person's word can do for it.
     picture
@@ -81,6 +83,7 @@ class GenerationStatus:
     generation: int
     state: str
     n_instances: int
+    caller: str | None
     error: str | None
     reason: str | None
     error_id: str | None
@@ -125,7 +128,7 @@ def series_status(settings: Settings, series: str) -> SeriesStatus:
         key = find_series(ledger, series)
         with ledger.database.transaction() as database:
             rows = database.execute(
-                "SELECT generation, state, n_instances, error, reason, error_id FROM series"
+                "SELECT generation, state, n_instances, caller, error, reason, error_id FROM series"
                 " WHERE series = ? ORDER BY generation",
                 (key,),
             ).fetchall()
@@ -141,15 +144,16 @@ def series_status(settings: Settings, series: str) -> SeriesStatus:
 def _generation(
     database: sqlite3.Connection,
     generation: Generation,
-    row: tuple[int, str, int, str | None, str | None, str | None],
+    row: tuple[int, str, int, str | None, str | None, str | None, str | None],
     settings: Settings,
 ) -> GenerationStatus:
-    _, state, n_instances, error, reason, error_id = row
+    _, state, n_instances, caller, error, reason, error_id = row
     waits = State(state) in {State.HELD, State.REFUSED}
     return GenerationStatus(
         generation=generation.number,
         state=state,
         n_instances=n_instances,
+        caller=caller,
         error=error,
         reason=reason,
         error_id=error_id,

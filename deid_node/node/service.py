@@ -36,15 +36,16 @@ from deid_node.node.spool import Spool
 from deid_node.node.spool_lock import exclusive
 from deid_node.node.status import LEDGER, Snapshot, status
 from deid_node.node.storage_scp import StorageSCP
-from deid_node.node.work.apart import WorkerApart
+from deid_node.node.work.shares import n_processes
 from deid_node.node.work.staging import Staging, stage_seconds
+from deid_node.node.work.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deid_node.config.schema import Settings
     from deid_node.node.assembly import Assembly
-    from deid_node.node.work.staging import Works
+from deid_node.node.work.staging import Works
 
 __all__ = ["Service", "Snapshot", "status"]
 
@@ -81,7 +82,7 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        start_worker: Callable[[Settings, Ledger], Works] = WorkerApart,
+        start_worker: Callable[[Settings, Ledger], Works] = Workers,
     ) -> None:
         if not settings.destinations:
             raise SettingsInvalid("no destination: name at least one in [[destinations]]")
@@ -253,7 +254,8 @@ class Service:
             settings.spool.folder / ENGINE,
             worker,
             due=ledger.due,
-            limit_seconds=stage_seconds(settings.face),
+            limit_seconds=stage_seconds(settings.faces),
+            slots=n_processes(settings),
         )
         retention = Retention(
             ledger=ledger,

@@ -101,11 +101,14 @@ class Claim:
         Which, and what belongs to it.
     accepted
         Digest of the evidence that a person accepted, if one did.
+    caller
+        Calling AE title that sent the first instance of the series, if that is known.
     """
 
     generation: Generation
     instances: tuple[Kept, ...]
     accepted: str | None = None
+    caller: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from drawn_head.series import FakePatient, dicom_series
 from deid_node.config.load import create_key, load_settings
 from deid_node.node.at_rest.names import KEY_FILE
 from deid_node.node.service import status
-from tests.e2e.test_restart import in_state, serving
+from tests.e2e.test_restart import in_state
 from tests.fakes.node import eventually, free_port, settings_file
 from tests.fakes.peer import Receiver, receiving, send
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-import socket
 import stat
 import threading
 from dataclasses import dataclass
@@ -27,11 +26,11 @@ from deid_node.config.load import create_key, load_settings
 from deid_node.log import DROPPED, FIELDS
 from deid_node.node.at_rest.names import KEY_FILE, MAGIC
 from deid_node.node.service import status
-from tests.e2e.test_restart import serving
 from tests.fakes.command import run as run_verb
-from tests.fakes.node import eventually, settings_file
+from tests.fakes.node import eventually, free_port, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RELEASE, RawPeer, command_pdu, data_pdu, store
+from tests.fakes.serving import serving
 from tests.planted import INSTANCES, planted, planted_part10, surviving, written
 
 if TYPE_CHECKING:
@@ -158,11 +157,6 @@ def ask(port: int, path: str) -> tuple[int, str]:
     return told
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
-        return int(a.getsockname()[1]), int(b.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def head() -> list[Dataset]:
     return dicom_series(small_head())
@@ -171,7 +165,7 @@ def head() -> list[Dataset]:
 @pytest.fixture(scope="module")
 def run(head: list[Dataset], tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("canary")
-    port, monitor = free_ports()
+    port, monitor = free_port(), free_port()
     create_key(folder / "spool.key", what="spool key")
     more = f'encrypt_key = "spool.key"\nkeep_pictures_hours = 1\n[monitor]\nport = {monitor}'
     series = {kind: failing(kind, 10 + n) for n, kind in enumerate(KINDS)}

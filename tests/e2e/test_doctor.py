@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def test_running_node_is_found_well_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(work, "face_model", lambda *_arguments: FakeFaceModel())
+    monkeypatch.setattr(work, "face_models", lambda faces, _: dict.fromkeys(faces, FakeFaceModel()))
     path = settings_file(tmp_path, port=free_port())
     settings = load_settings(path, {})
     service = Service(settings, worker_here(recipe_for(settings)))

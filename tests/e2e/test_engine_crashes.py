@@ -44,14 +44,14 @@ import os, signal, time
 from pathlib import Path
 from deid_node.node.work import loop
 from tests.fakes.face import FakeFaceModel
-from tests.fakes.node import SlowFaceModel, recipe_for
+from tests.fakes.node import SlowFaceModel, recipes_for
 
 def estimate(self, volume):
     {what}
     return FakeFaceModel(scale=0.96).estimate(volume)
 
 SlowFaceModel.estimate = estimate
-loop.main(recipe_for)
+loop.main(recipes_for)
 """
 KILLS = "os.kill(os.getpid(), signal.SIGKILL)"
 KILLS_ONCE = f"Path('met').exists() or (Path('met').touch(), {KILLS})"

@@ -23,11 +23,12 @@ from deid_node.node.ledger import Ledger
 from deid_node.node.outgoing import from_encoded
 from deid_node.node.send.storage_scu import StorageSCU
 from deid_node.node.service import status
+from deid_node.node.work.worker import MAX_CRASHES
 from deid_node.pipeline.deidentify import deidentify
-from tests.e2e.test_restart import serving
 from tests.fakes.node import eventually, free_port, recipe_for, running, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.sender import archive_at
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -219,10 +220,11 @@ def test_node_that_is_killed_at_any_moment_over_late_slices_ends_with_the_whole_
     moments = random.Random(seed)  # noqa: S311 - when to kill
     settings = settings_in(tmp_path, archive.port)
     path, port = tmp_path / "deid-node.toml", settings.node.port
+    n_kills = MAX_CRASHES - 1  # a slow machine is killed over the series each time
     with serving(path, port):
-        send(head[:-5], port)
+        send(head[:-n_kills], port)
         eventually(lambda: states(settings) == ["delivered"])
-    for late in range(5, 0, -1):
+    for late in range(n_kills, 0, -1):
         with serving(path, port) as node:
             store(head[len(head) - late :][:1], port)
             with suppress(subprocess.TimeoutExpired):

@@ -259,5 +259,5 @@ def test_a_fault_in_the_node_holds_the_series_and_nothing_is_owed(
         assert files_in(tmp_path / "outbox") == []
 
 
-def _worked(paths: Sequence[Readable], review: Review) -> DeidentifiedSeries:
+def _worked(paths: Sequence[Readable], review: Review, _caller: str | None) -> DeidentifiedSeries:
     return deidentify(read_series(paths), recipe_of(), review=review)

@@ -18,7 +18,7 @@ from deid_node.node.ledger import Ledger
 from deid_node.node.service import ENGINE, Service
 from deid_node.node.status import LEDGER
 from deid_node.node.work import engine as engine_module
-from tests.e2e.test_restart import in_state, serving
+from tests.e2e.test_restart import in_state
 from tests.e2e.test_stopping import FOREVER, stopped
 from tests.fakes.command import run
 from tests.fakes.faults import locked
@@ -34,6 +34,7 @@ from tests.fakes.node import (
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 from tests.fakes.scp import listening
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,8 @@ import SimpleITK as sitk
 from drawn_head.head import draw_head, grid
 from drawn_head.series import FakePatient, dicom_series
 from pydicom import Dataset, dcmread
+
+from tests.fakes.node import free_port, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ def passage(
         incoming = sorted(heads.joinpath("01_sag_anon_child3y_T1_dicom").iterdir())
     else:
         incoming = drawn_series(site / "incoming")
-    ports = dict(zip(("node", "storescp", "orthanc", "http"), free_ports(4), strict=True))
+    ports = {each: free_port() for each in ("node", "storescp", "orthanc", "http")}
     (site / "deid-node.toml").write_text(SETTINGS.format(**ports))
     (site / "pseudonym.key").write_text("90c1" * 16)
     (site / "pseudonym.key").chmod(0o600)
@@ -105,7 +106,7 @@ def passage(
         serve = [sys.executable, "-m", "deid_node", "serve", "-c", "deid-node.toml"]
         running.enter_context(program(serve, site, "node"))
         for port in ports.values():
-            wait_until(partial(listens, port))
+            wait_until(partial(is_open, port))
         send = [peer("storescu"), "-aet", "STORESCU", "-aec", "DEIDNODE", "127.0.0.1"]
         subprocess.run([*send, str(ports["node"]), *map(str, incoming)], check=True, cwd=site)
         wait_until(lambda: len(list((site / "received").iterdir())) > len(incoming))
@@ -288,21 +289,6 @@ def position(instance: Dataset) -> float:
     """Distance of a slice along its normal."""
     x, y = np.reshape(np.asarray(instance.ImageOrientationPatient, float), (2, 3))
     return float(np.dot(np.cross(x, y), np.asarray(instance.ImagePositionPatient, float)))
-
-
-def free_ports(n: int) -> list[int]:
-    """Find ports that nobody listens on."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(n)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
-def listens(port: int) -> bool:
-    """Tell whether somebody listens on a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

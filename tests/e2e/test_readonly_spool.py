@@ -13,7 +13,7 @@ from deid_node.config.load import load_settings
 from deid_node.errors import SpoolUnwritable
 from deid_node.node.service import Service, status
 from tests.e2e.test_receiving_disk import OUT_OF_RESOURCES, rejection
-from tests.e2e.test_restart import in_state, serving
+from tests.e2e.test_restart import in_state
 from tests.e2e.test_stopping import stopped
 from tests.e2e.test_working_disk import told
 from tests.fakes.command import run
@@ -21,6 +21,7 @@ from tests.fakes.faults import BreakingDisk, breaking_disk
 from tests.fakes.node import answered, eventually, free_port, recipe_for, settings_file, worker_here
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

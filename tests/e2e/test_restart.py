@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,17 +11,17 @@ from drawn_head.series import FakePatient, dicom_series
 
 from deid_node.config.load import load_settings
 from deid_node.node.service import status
-from tests.fakes.node import eventually, free_port, is_open, settings_file
+from tests.fakes.node import eventually, free_port, settings_file
 from tests.fakes.peer import Receiver, receiving, send
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from pydicom import Dataset
 
     from deid_node.config.schema import Settings
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +32,6 @@ def head() -> list[Dataset]:
 @pytest.fixture
 def port() -> int:
     return free_port()
-
-
-@contextmanager
-def serving(
-    settings: Path, port: int, *, pause: float = 0, log: Path | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the node as a process of its own until it listens; kill it in the end."""
-    with (log or settings.parent / "log").open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.node", str(settings), str(pause)],
-            cwd=PROJECT,
-            env={**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tools'}"},
-            stderr=out,
-        )
-    try:
-        eventually(lambda: is_open(port) or process.poll() is not None)
-        assert process.poll() is None, "the node did not start"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def in_state(settings: Settings, state: str) -> Callable[[], bool]:

@@ -20,11 +20,12 @@ from drawn_head.series import dicom_series
 from deid_node.config.load import load_settings
 from deid_node.node.service import status
 from deid_node.node.spool_lock import LOCK
-from tests.e2e.test_restart import in_state, serving
+from tests.e2e.test_restart import in_state
 from tests.fakes.node import eventually, free_port, is_open, settings_file
 from tests.fakes.peer import Receiver, receiving, send
 from tests.fakes.raw_peer import RawPeer, command_pdu, data_pdu, dataset, store
 from tests.fakes.series import mr_series
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,8 +29,8 @@ from deid_node.node.own_process import (
     notify,
 )
 from deid_node.node.service import Service
-from tests.e2e.test_restart import serving
 from tests.fakes.node import eventually, free_port, recipe_for, settings_file, worker_here
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,10 +15,11 @@ from deid_node.node import service
 from deid_node.node.service import status
 from deid_node.node.work import engine as engine_module
 from deid_node.node.work import worker
-from tests.e2e.test_restart import in_state, serving
+from tests.e2e.test_restart import in_state
 from tests.fakes.faults import disk, remounted
 from tests.fakes.node import eventually, free_port, running, settings_file
 from tests.fakes.peer import Receiver, receiving, send
+from tests.fakes.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

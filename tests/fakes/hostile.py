@@ -68,9 +68,15 @@ class Wire:
             Result of each presentation context by SOP Class and Transfer Syntax.
         reply
             Spoils the whole answer.
+
+        Raises
+        ------
+        ConnectionAbortedError
+            If there is none: whoever connected is no sender.
         """
         kind, body = self.pdu()
-        assert kind == 1
+        if kind != 1:
+            raise ConnectionAbortedError
         items = b""
         for item, value in _items(body[68:]):
             if item != 0x20:

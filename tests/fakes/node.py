@@ -8,15 +8,18 @@ on series there is `tests.fakes.worker`, a process of its own as in a real node.
 
 from __future__ import annotations
 
+import random
 import socket
 import sys
+import threading
 import time
+from collections import defaultdict
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from deid_node.config.load import create_key, load_settings, read_key
 from deid_node.config.profile_file import load_profile
@@ -24,21 +27,25 @@ from deid_node.face.fill import Fill
 from deid_node.face.mask import MaskPolicy
 from deid_node.headers.pseudonyms import Pseudonyms
 from deid_node.node.service import Service
-from deid_node.node.work.apart import WorkerApart
 from deid_node.node.work.making import worker_of
+from deid_node.node.work.workers import Workers
 from deid_node.pipeline.recipe import Recipe
 from tests.fakes.face import CARD, FakeFaceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from deid_node.config.faces import Face
     from deid_node.config.schema import Settings
     from deid_node.dicom.volume import Volume
     from deid_node.errors import StageStuck
     from deid_node.face.model import FaceEstimate, ModelCard
     from deid_node.node.ledger import Ledger
+    from deid_node.node.states import Generation
     from deid_node.node.work.staging import Works
 
+_PORTS: Final = iter(random.SystemRandom().sample(range(10_000, 32_768), 20_000))
+"""Below those that Linux gives of itself (`ip_local_port_range`); others in each process."""
 SETTINGS = """
 schema_version = 1
 pseudonym_key = "pseudonym.key"
@@ -117,21 +124,39 @@ def recipe_for(settings: Settings, *, seconds: float = 0) -> Recipe:
     )
 
 
+def recipes_for(settings: Settings, *, seconds: float = 0) -> dict[Face, Recipe]:
+    """Make such a recipe for each way of removing a face."""
+    return dict.fromkeys(settings.faces, recipe_for(settings, seconds=seconds))
+
+
 class WorkerHere:
-    """Works in the thread that asks, so that a test may reach into it; nothing can end that."""
+    """Works in the thread that asks, so that a test may reach into it; nothing can end that.
+
+    Like `Workers`, it begins once no worker of an earlier node is in the middle of a series.
+    """
 
     is_ready = True
+    _at_work: ClassVar[defaultdict[Path, threading.Lock]] = defaultdict(threading.Lock)
+    """By the folder of the spool."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, *, recipe: Recipe) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, *, recipes: Mapping[Face, Recipe]
+    ) -> None:
         self._open = ExitStack()
-        self._worker = worker_of(settings, recipe, ledger, self._open)
-        self.step = self._worker.step
+        self._lock = self._at_work[settings.spool.folder]
+        with self._lock:
+            self._worker = worker_of(settings, recipes, ledger, self._open)
         self.give_back = self._worker.give_back
+
+    def step(self, generation: Generation) -> float | None:
+        """Work through one series."""
+        with self._lock:
+            return self._worker.step(generation)
 
     def wait(self) -> None:
         """Do nothing: it is ready."""
 
-    def give_up(self, stuck: StageStuck) -> None:
+    def give_up(self, generation: Generation, stuck: StageStuck) -> None:
         """Let it go on."""
 
     def close(self) -> None:
@@ -141,7 +166,9 @@ class WorkerHere:
 
 def worker_here(recipe: Recipe) -> Callable[[Settings, Ledger], Works]:
     """Have a service work in this process, by `recipe`."""
-    return partial(WorkerHere, recipe=recipe)
+    return lambda settings, ledger: WorkerHere(
+        settings, ledger, recipes=dict.fromkeys(settings.faces, recipe)
+    )
 
 
 @contextmanager
@@ -172,9 +199,20 @@ def is_open(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Name a port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Name a port of this machine that nobody listens on, nor is given by the system meanwhile.
+
+    A port that the system named would be named again, to whatever runs beside this test, until
+    somebody listens on it: the one would then be asked what is meant for the other.
+    """
+    return next(filter(_is_free, _PORTS))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def answered(port: int, path: str) -> tuple[int, str]:
@@ -187,7 +225,7 @@ def answered(port: int, path: str) -> tuple[int, str]:
 
 def main(path: Path, program: Sequence[str]) -> None:
     """Serve until told to stop; `program` works on series."""
-    Service(load_settings(path), partial(WorkerApart, program=program)).run()
+    Service(load_settings(path), partial(Workers, program=program)).run()
 
 
 if __name__ == "__main__":

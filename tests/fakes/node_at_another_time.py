@@ -24,9 +24,9 @@ def main(offset: str, what: str, pause: str = "0") -> None:
     set_clock_by(Path(offset))
     if what == "--worker":
         from deid_node.node.work import loop  # noqa: PLC0415 - after the clock is set
-        from tests.fakes.node import recipe_for  # noqa: PLC0415 - as above
+        from tests.fakes.node import recipes_for  # noqa: PLC0415 - as above
 
-        loop.main(lambda settings: recipe_for(settings, seconds=float(pause)))
+        loop.main(lambda settings: recipes_for(settings, seconds=float(pause)))
     else:
         from tests.fakes import node  # noqa: PLC0415 - as above
 

@@ -20,10 +20,12 @@ def main(how: str, folder: Path) -> None:
     with (folder / "starts").open("a") as file:
         file.write(f"{os.getpid()}\n")
     n_starts = len((folder / "starts").read_text().splitlines())
-    sys.stdin.buffer.readline()
+    settings = sys.stdin.buffer.readline()
+    with (folder / "settings").open("ab") as file:
+        file.write(settings)
     if how == "ends at once" or (how == "cannot start again" and n_starts > 1):
         sys.exit(3)
-    if how == "is refused":
+    if how == "is refused" or (how == "is refused on cuda:1" and b'"cuda:1"' in settings):
         say(refused="WeightsUnusable", why="the weights are damaged")
         return
     if how == "fails":
@@ -38,26 +40,38 @@ def main(how: str, folder: Path) -> None:
 
 def answer(how: str, request: dict[str, Any], n_starts: int, folder: Path) -> None:
     """Do what was asked, or not; a series is held once there is a file `go`."""
-    has_claim = False
-    if request["do"] == "step":
-        if how == "logs":
-            line = {"logger": "deid_node.x", "level": 30, "event": "said", "fields": {"port": 7}}
-            say(log=line)
-        if how == "babbles":
-            sys.stdout.buffer.write(b"x" * 100_000)
-            sys.stdout.buffer.flush()
-        if how == "says what is no answer" and n_starts == 1:
-            sys.stdout.buffer.write(b"what?\n")
-            sys.stdout.buffer.flush()
-            return
-        if how == "hangs" and n_starts == 1:
-            time.sleep(600)
-        if how in {"dies", "cannot start again"}:
-            os.abort()
-        has_claim = how == "fails in the ledger"
-    while request["do"] == "hold" and not (folder / "go").exists():
+    if request["do"] == "hold":
+        wait_for(folder / "go")
+    if request["do"] != "step":
+        say(over=None, has_claim=False)
+    elif how == "says what is no answer" and n_starts == 1:
+        sys.stdout.buffer.write(b"what?\n")
+        sys.stdout.buffer.flush()
+    else:
+        work(how, request["series"], n_starts, folder)
+        say(over=2.5, has_claim=how == "fails in the ledger")
+
+
+def work(how: str, series: str, n_starts: int, folder: Path) -> None:
+    """Do so; who waits does it until there is a file of the name of the series."""
+    if how == "logs":
+        line = {"logger": "deid_node.x", "level": 30, "event": "said", "fields": {"port": 7}}
+        say(log=line)
+    if how == "babbles":
+        sys.stdout.buffer.write(b"x" * 100_000)
+        sys.stdout.buffer.flush()
+    if how == "hangs" and n_starts == 1:
+        time.sleep(600)
+    if how == "waits":
+        wait_for(folder / series)
+    if how in {"dies", "cannot start again"}:
+        os.abort()
+
+
+def wait_for(path: Path) -> None:
+    """Wait until there is a file."""
+    while not path.exists():
         time.sleep(0.01)
-    say(over=2.5 if request["do"] == "step" else None, has_claim=has_claim)
 
 
 def say(**words: object) -> None:

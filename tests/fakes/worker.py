@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 
 from deid_node.node.work.loop import main
-from tests.fakes.node import recipe_for
+from tests.fakes.node import recipes_for
 
 if __name__ == "__main__":
     pause = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
-    main(lambda settings: recipe_for(settings, seconds=pause))
+    main(lambda settings: recipes_for(settings, seconds=pause))

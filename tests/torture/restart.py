@@ -47,7 +47,7 @@ def fill(settings: Path, n_instances: int) -> None:
             )
             for uid in uids
         ]
-        ledger.arrived_together(kept)
+        ledger.arrived_together([(each, None) for each in kept])
     ledger.close()
 
 

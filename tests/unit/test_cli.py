@@ -102,6 +102,27 @@ def test_what_init_writes_is_valid(site: Path, capfd: pytest.CaptureFixture[str]
     assert (site / "pseudonym.key").stat().st_mode & 0o077 == 0
 
 
+def test_recipes_are_told_to_people_once_and_to_machines_each(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A route that changes nothing of the default model's work has the same recipe."""
+    path = site / "deid-node.toml"
+    monkeypatch.setenv("DEID_NODE__NODE__CALLERS", '["CHILDREN"]')
+    path.write_text(
+        f'{path.read_text()}\n[[routes]]\ncallers = ["CHILDREN"]\nface.accuracy = "fast"\n'
+    )
+    capfd.readouterr()
+
+    codes = run("config", "check", "-c", path), run("config", "check", "-c", path, "--json")
+
+    said, told = capfd.readouterr().out.split("\n", 1)
+    [one, two] = json.loads(told)["recipes"]
+    assert codes == (0, 0)
+    assert said == f"settings are valid; recipe {one['digest'][:16]}"
+    assert (one["accuracy"], two["accuracy"]) == ("balanced", "fast")
+    assert one["digest"] == two["digest"]
+
+
 def test_deface_answers_machines_and_writes_a_report(
     site: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

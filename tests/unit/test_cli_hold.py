@@ -57,7 +57,7 @@ class Site:
         """Make a series that an archive has, or refused, and late instances of it."""
         series = SeriesKey(name)
         ledger = self.ledger()
-        ledger.arrived(Kept(series=series, instance=InstanceKey("i"), digest="d"))
+        ledger.arrived(Kept(series=series, instance=InstanceKey("i"), digest="d"), "CHILDREN")
         ledger.received(series)
         claim = ledger.claim()
         assert claim is not None
@@ -345,7 +345,14 @@ def test_status_of_a_series_tells_states_destinations_and_decisions(
     )
     [decision] = second["decisions"]
     assert (decision["verdict"], decision["who"]) == ("refused", "A. Reader")
-    for word in ("generation 1: held", "generation 2: refused", "archive: refused", "A. Reader"):
+    assert first["caller"] == second["caller"] == "CHILDREN"
+    for word in (
+        "first from CHILDREN",
+        "generation 1: held",
+        "generation 2: refused",
+        "archive: refused",
+        "A. Reader",
+    ):
         assert word in text
 
 

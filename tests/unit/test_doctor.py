@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from deid_node.config.faces import Face
     from deid_node.config.schema import Settings
     from deid_node.dicom.volume import Volume
     from deid_node.face.model import FaceEstimate
@@ -67,7 +68,7 @@ def used(settings: Settings) -> Iterator[Settings]:
 def test_every_check_of_a_sound_site_is_good_or_says_why_not(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "face_model", lambda *_arguments: FakeFaceModel())
+    monkeypatch.setattr(work, "face_models", lambda faces, _: dict.fromkeys(faces, FakeFaceModel()))
 
     findings = list(examine(settings, network_too=True))
 
@@ -83,6 +84,43 @@ def test_model_of_the_shipped_weights_looks_at_the_drawn_head(settings: Settings
     assert isinstance(work.weights(settings), Good)
 
 
+def test_every_model_that_routes_choose_looks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route's model is tried when somebody asks, not when its first series comes."""
+    path.write_text(
+        path.read_text().replace("callers = [", 'callers = ["CHILDREN", ')
+        + '[[routes]]\ncallers = ["CHILDREN"]\nface.model = "paper"\n'
+    )
+    routed = load_settings(path, {})
+    asked: list[str] = []
+
+    def loaded(faces: list[Face], _: object) -> dict[Face, FakeFaceModel]:
+        asked.extend(face.model for face in faces)
+        return dict.fromkeys(faces, FakeFaceModel())
+
+    monkeypatch.setattr(work, "face_models", loaded)
+    models = work.model(routed)
+    weights = found("weights", lambda: work.weights(routed))
+
+    assert isinstance(models, Good)
+    assert asked == ["default", "paper"]
+    assert models.told.startswith("all 2 looked at a drawn head")
+    assert (weights.level.value, "called paper" in weights.told) == ("failed", True)
+
+
+def test_a_model_looks_on_every_device(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(path.read_text() + '[face]\ndevice = ["cuda:0", "cuda:1", "cuda:0"]\n')
+    asked: list[tuple[str, ...]] = []
+
+    def loaded(faces: list[Face], _: object) -> dict[Face, FakeFaceModel]:
+        asked.extend(face.device for face in faces)
+        return dict.fromkeys(faces, FakeFaceModel())
+
+    monkeypatch.setattr(work, "face_models", loaded)
+
+    assert isinstance(work.model(load_settings(path, {})), Good)
+    assert asked == [("cuda:0",), ("cuda:1",)]
+
+
 def test_model_that_gives_no_numbers_or_cannot_be_loaded_is_bad(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +130,7 @@ def test_model_that_gives_no_numbers_or_cannot_be_loaded_is_bad(
             estimate.face[:] = np.nan
             return estimate
 
-    monkeypatch.setattr(work, "face_model", lambda *_arguments: Broken())
+    monkeypatch.setattr(work, "face_models", lambda faces, _: dict.fromkeys(faces, Broken()))
     broken = work.model(settings)
     no_weights = WeightsUnusable("the default model is not installed")
     unusable = found("weights", lambda: (_ for _ in ()).throw(no_weights))
@@ -109,7 +147,7 @@ def test_damaged_weights_are_bad(
     shutil.copytree(default_weights(), copy)
     with (copy / "face.xml").open("ab") as file:
         file.write(b" ")
-    monkeypatch.setattr(work, "model_folder", lambda _settings: copy)
+    monkeypatch.setattr(work, "model_folder", lambda _face: copy)
 
     finding = found("weights", lambda: work.weights(settings))
 

@@ -55,9 +55,17 @@ def make_ready(ledger: Ledger, *destinations: str) -> Generation:
     return claim.generation
 
 
+def caller_of(ledger: Ledger) -> str | None:
+    """Claim the series, and tell who is said to have sent it."""
+    assert ledger.received(SERIES)
+    claim = ledger.claim()
+    assert claim is not None
+    return claim.caller
+
+
 def delivered(ledger: Ledger, *, purged: bool = False) -> None:
     """Take a series of two instances all the way."""
-    ledger.arrived_together([instance("a"), instance("b")])
+    ledger.arrived_together([(instance("a"), None), (instance("b"), None)])
     generation = make_ready(ledger)
     DeliveryRows(ledger).settled(generation, "archive")
     if purged:
@@ -252,3 +260,42 @@ def test_every_state_is_noted_with_its_time(tmp_path: Path) -> None:
         ("received", began + 3),
     ]
     ledger.close()
+
+
+def test_caller_is_that_of_the_first_instance(ledger: Ledger) -> None:
+    for name, caller in (("a", "CHILDREN"), ("b", "PACS"), ("c", None)):
+        ledger.arrived(instance(name), caller)
+
+    assert caller_of(ledger) == "CHILDREN"
+
+
+def test_caller_of_what_a_crash_left_in_the_spool_is_who_sends_it_again(ledger: Ledger) -> None:
+    ledger.arrived(instance("a"))
+    ledger.arrived(instance("a"), "CHILDREN")
+    ledger.arrived(instance("a"), "PACS")
+
+    assert caller_of(ledger) == "CHILDREN"
+
+
+def test_caller_of_what_a_crash_left_in_the_spool_is_who_sends_the_rest(ledger: Ledger) -> None:
+    ledger.arrived(instance("a"))
+    ledger.arrived(instance("b"), "CHILDREN")
+    ledger.arrived(instance("a"), "PACS")
+
+    assert caller_of(ledger) == "CHILDREN"
+
+
+def test_caller_of_a_series_that_nobody_is_known_to_have_sent_is_none(ledger: Ledger) -> None:
+    ledger.arrived(instance("a"))
+
+    assert caller_of(ledger) is None
+
+
+def test_caller_of_a_later_generation_is_that_of_the_first(ledger: Ledger) -> None:
+    ledger.arrived(instance("a"), "CHILDREN")
+    make_ready(ledger)
+    DeliveryRows(ledger).settled(FIRST, "archive")
+    arrival = ledger.arrived(instance("b"), "PACS")
+
+    assert arrival.generation == SECOND
+    assert caller_of(ledger) == "CHILDREN"

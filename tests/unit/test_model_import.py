@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -114,11 +115,14 @@ def test_every_weight_of_nnunetv2_is_there_once_and_to_the_bit(tmp_path: Path) -
         assert found[key].tobytes() == expected.tobytes(), key
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("name", "folds"), [("v1", 2), ("v2", 1)])
 def test_the_network_that_its_plans_describe_gives_the_logits_of_the_original(
     tmp_path: Path, name: str, folds: int
 ) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: `make test-torch` runs this"
+    )
     network = pytest.importorskip("face_model.network")
     safetensors = pytest.importorskip("safetensors.torch")
     folder = imported(MODELS / f"{name}.zip", tmp_path)
@@ -236,6 +240,26 @@ def test_a_name_that_is_taken_or_is_none_is_refused(tmp_path: Path) -> None:
     assert run(*arguments, "--name", "default") == 64
     assert run(*arguments, "--name", "../m") == 64
     assert [each.name for each in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_model_without_a_name_is_called_as_its_folder_or_archive_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "Our Model_v1.2 (final).zip"
+    shutil.copy(MODELS / "v1.zip", archive)
+    folder = unpacked(tmp_path / "zip").rename(tmp_path / "nnUNetTrainerV2__nnUNetPlansv2.1")
+    nameless = tmp_path / "(...).zip"
+    shutil.copy(MODELS / "v1.zip", nameless)
+    arguments = ("--folder", tmp_path / "store", "--accept-licence")
+
+    assert run("weights", "import", archive, *arguments) == 0
+    assert run("weights", "import", folder, *arguments) == 0
+    assert run("weights", "import", nameless, *arguments) == 64
+    assert "--name" in capfd.readouterr().err
+    assert {each.name for each in (tmp_path / "store").iterdir()} == {
+        "our-model_v1.2-final",
+        "nnunettrainerv2__nnunetplansv2.1",
+    }
 
 
 def test_nothing_stays_when_the_disk_fails_half_way(

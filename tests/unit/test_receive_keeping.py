@@ -9,6 +9,7 @@ import pytest
 
 from deid_node.errors import SpoolFull
 from deid_node.headers.pseudonyms import InstanceKey, SeriesKey
+from deid_node.node.assembly import Origin, Visit
 from deid_node.node.ledger import Ledger
 from deid_node.node.receive.keeping import Keeping
 from deid_node.node.spool import Spool
@@ -48,6 +49,10 @@ def draft(keeping: Keeping, content: bytes) -> Draft:
     begun = keeping.draft(SERIES, InstanceKey(f"i{content.decode()}"))
     begun.write([content])
     return begun
+
+
+def origin_of(caller: str) -> Origin:
+    return Origin(visit=Visit(caller), study_instance_uid="1", series_instance_uid="1.1")
 
 
 def full(_instances: object) -> NoReturn:
@@ -118,3 +123,15 @@ def test_those_that_wait_share_one_transaction_and_its_outcome(
     assert groups == [5]
     assert outcomes == [not fails] * 5
     assert files(tmp_path) == ([] if fails else [b"0", b"1", b"2", b"3", b"4"])
+
+
+def test_ledger_learns_who_sent_each(keeping: Keeping, ledger: Ledger) -> None:
+    keeping.keep(draft(keeping, b"first"))
+    keeping.keep(draft(keeping, b"second"), origin_of("CHILDREN"))
+    keeping.keep(draft(keeping, b"third"), origin_of("PACS"))
+    ledger.received(SERIES)
+
+    claim = ledger.claim()
+
+    assert claim is not None
+    assert claim.caller == "CHILDREN"

@@ -133,6 +133,24 @@ def test_profile_name_is_left_alone_and_a_profile_path_is_made_whole(settings_fi
             "unknown key node.tls.trusted_peer; did you mean trusted_peers?",
         ),
         ("[node]\nidle_seconds = 0", "node.idle_seconds: input should be greater than 0"),
+        (
+            '[[routes]]\ncallers = ["S3CRET"]\nface.model = "paper"',
+            "routes has a caller that node.callers does not accept",
+        ),
+        (
+            '[node]\ncallers = ["S3CRET"]\n'
+            + '[[routes]]\ncallers = ["S3CRET"]\nface.model = "paper"\n' * 2,
+            "two routes have one caller",
+        ),
+        (
+            '[[routes]]\ncallers = ["S3CRET"]\nface.acuracy = "fast"',
+            "unknown key routes.0.face.acuracy; did you mean accuracy?",
+        ),
+        (
+            "[[routes]]\ncallers = []\nface.folds = 1",
+            "routes.0.callers: tuple should have at least",
+        ),
+        ('[[routes]]\ncallers = ["S3CRET"]', "key routes.0.face is missing"),
         ("[node]\nmax_associations = 1001", "node.max_associations: input should be less than"),
     ],
 )
@@ -149,6 +167,31 @@ def test_mistake_is_named_in_one_line_without_its_value(
     assert "S3CRET" not in line
     assert "777777" not in line
     assert "\n" not in line
+
+
+def test_route_differs_from_the_rest_in_what_it_names(settings_file: Path) -> None:
+    settings_file.write_text(
+        LEAST + '[node]\ncallers = ["PACS", "CHILDREN", "NEWBORN", "ADULTS"]\n'
+        '[face]\naccuracy = "exact"\nmargin_mm = 4\n'
+        '[[routes]]\ncallers = ["CHILDREN", "NEWBORN "]\nface.model = "paper"\nface.folds = 1\n'
+        '[[routes]]\ncallers = ["ADULTS"]\nface.model = "./mine"\nface.accuracy = "fast"\n'
+    )
+    settings = load_settings(settings_file, {})
+    told = {
+        caller: (face.model, face.accuracy, face.folds, face.margin_mm)
+        for caller in (None, "PACS", "CHILDREN", "NEWBORN", "ADULTS")
+        for face in [settings.face_of(caller)]
+    }
+
+    paper = ("paper", "exact", 1, 4)
+    assert told == {
+        None: ("default", "exact", 0, 4),
+        "PACS": ("default", "exact", 0, 4),
+        "CHILDREN": paper,
+        "NEWBORN": paper,
+        "ADULTS": (str(settings_file.parent / "mine"), "fast", 0, 4),
+    }
+    assert settings.faces == tuple(settings.face_of(each) for each in (None, "CHILDREN", "ADULTS"))
 
 
 def test_missing_key_is_named(settings_file: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from deid_node.config.schema import Face
+from deid_node.config.faces import Face
 from deid_node.errors import StageStuck
 from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node.states import Generation
@@ -72,15 +72,15 @@ class FakeWorker:
 
     def __init__(self) -> None:
         self.steps: list[Generation] = []
-        self.given_up: list[Exception] = []
+        self.given_up: list[tuple[Generation, str]] = []
         self.n_given_back = 0
 
     def step(self, generation: Generation) -> float:
         self.steps.append(generation)
         return 30.0
 
-    def give_up(self, error: Exception) -> None:
-        self.given_up.append(error)
+    def give_up(self, generation: Generation, stuck: StageStuck) -> None:
+        self.given_up.append((generation, str(stuck)))
 
     def give_back(self) -> None:
         self.n_given_back += 1
@@ -89,7 +89,7 @@ class FakeWorker:
 class Node:
     """A staging between fakes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: int) -> None:
         self.worker = FakeWorker()
         self.due = list(DUE)
         worker: Any = self.worker
@@ -98,6 +98,7 @@ class Node:
             worker,
             due=lambda n_series: self.due[:n_series],
             limit_seconds=10,
+            **more,
         )
 
     @property
@@ -127,6 +128,34 @@ def test_next_is_enqueued_when_one_is_over(node: Node) -> None:
     node.staging.step()
 
     assert node.engine.live == JOBS[1 : AHEAD + 1]
+
+
+@pytest.mark.usefixtures("node")
+def test_several_slots_have_as_many_more_ready(tmp_path: Path) -> None:
+    FakeEngine.made.clear()
+    node = Node(tmp_path, slots=3)
+
+    node.staging.step()
+
+    assert node.engine.live == JOBS[: AHEAD + 2]
+    assert node.engine.stage.slots == 3
+
+
+def test_generations_of_one_series_are_worked_on_one_after_another(node: Node) -> None:
+    """They have one result: the earlier one must not be written over the later one."""
+    first, second = (Generation(series=SeriesKey("s"), number=n) for n in (1, 2))
+    node.due = [first, second]
+    node.staging.step()
+    at_first = list(node.engine.live)
+    node.due = [second]
+    node.staging.step()
+    while_it_runs = list(node.engine.live)
+    node.engine.live.clear()
+
+    node.staging.step()
+
+    assert at_first == while_it_runs == [Job("deidentify", "s", 1)]
+    assert node.engine.live == [Job("deidentify", "s", 2)]
 
 
 def test_what_the_engine_lost_is_enqueued_again(node: Node) -> None:
@@ -174,12 +203,14 @@ def test_claim_that_a_failed_run_left_is_given_back_once_nothing_runs(node: Node
 def test_stuck_series_is_given_up(node: Node) -> None:
     node.staging.step()
     before = list(node.worker.given_up)
-    node.engine.stuck_jobs = [JOBS[0]]
+    node.engine.stuck_jobs = [JOBS[0], JOBS[2]]
 
     node.staging.step()
 
     assert before == []
-    assert [str(each) for each in node.worker.given_up] == [str(StageStuck(seconds=10))]
+    assert node.worker.given_up == [
+        (each, str(StageStuck(seconds=10))) for each in (DUE[0], DUE[2])
+    ]
 
 
 def test_finished_rows_are_forgotten_now_and_then(node: Node) -> None:
@@ -226,5 +257,5 @@ def test_stop_before_the_first_step_starts_nothing(node: Node) -> None:
 
 
 def test_imported_model_gets_the_time_of_its_own_limit_twice() -> None:
-    assert stage_seconds(Face()) == LONGEST_SECONDS
-    assert stage_seconds(Face(model="other", seconds=100)) == LONGEST_SECONDS + 200
+    assert stage_seconds([Face()]) == LONGEST_SECONDS
+    assert stage_seconds([Face(), Face(model="other", seconds=100)]) == LONGEST_SECONDS + 200

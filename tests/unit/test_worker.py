@@ -107,15 +107,17 @@ class Node:
         self.pictures.append(name)
         return "digest"
 
-    def _deidentify(self, paths: Sequence[Readable], review: Review) -> DeidentifiedSeries:
-        self.review = review
+    def _deidentify(
+        self, paths: Sequence[Readable], review: Review, caller: str | None
+    ) -> DeidentifiedSeries:
+        self.review, self.caller = review, caller
         self.seen = [path.read_bytes() for path in paths]
         return self.deidentify()
 
-    def receive(self, *contents: bytes) -> None:
+    def receive(self, *contents: bytes, caller: str | None = None) -> None:
         for content in contents:
             kept = self.spool.keep(SERIES, InstanceKey(f"i{content.decode()}"), [content])
-            self.ledger.arrived(kept)
+            self.ledger.arrived(kept, caller)
         self.ledger.received(SERIES)
 
     @property
@@ -157,7 +159,16 @@ def test_result_is_in_the_outbox_and_owed_with_the_segmentation_last(node: Node)
     assert node.state is State.READY
     assert kept_in(node.outbox) == [encoded(n).part10 for n in (1, 2, 99)]
     assert node.pictures == [SERIES]
+    assert node.caller is None
     assert DeliveryRows(node.ledger).owed_to("archive") == [FIRST]
+
+
+def test_work_learns_who_sent_the_series(node: Node) -> None:
+    node.receive(b"1", caller="CHILDREN")
+
+    node.worker.step()
+
+    assert node.caller == "CHILDREN"
 
 
 def test_nothing_is_owed_before_the_whole_result_is_durable(

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERIES = Generation(series=SeriesKey("s1"), number=1)
+OTHER = Generation(series=SeriesKey("s1"), number=2)
 
 
 class Site:
@@ -48,7 +48,8 @@ class Site:
         self.ledger.arrived(kept)
         self.ledger.received(SERIES.series)
         program = [sys.executable, "-m", "tests.fakes.stray_worker", how, str(folder)]
-        self.worker = WorkerApart(settings, self.ledger, program)
+        self.lock = exclusive(self.spool, WORK_LOCK)
+        self.worker = WorkerApart(settings, self.ledger, lock=self.lock, program=program)
 
     def claim(self) -> None:
         """Do what the process does first."""
@@ -74,6 +75,7 @@ class Site:
     def close(self) -> None:
         self.worker.close()
         self.ledger.close()
+        os.close(self.lock)
 
 
 @pytest.fixture
@@ -200,9 +202,10 @@ def test_series_that_takes_too_long_is_held_by_another_one(site: Callable[[str],
     pause = stepping(node)
     node.claim()
 
-    node.worker.give_up(StageStuck(seconds=60))
+    node.worker.give_up(OTHER, StageStuck(seconds=60))
+    node.worker.give_up(SERIES, StageStuck(seconds=60))
     eventually(lambda: len(node.requests()) == 2)
-    node.worker.give_up(StageStuck(seconds=60))  # the staging says so until the run is over
+    node.worker.give_up(SERIES, StageStuck(seconds=60))  # the staging says so until the run is over
     (node.folder / "go").touch()
 
     assert pause.result(60) is None
@@ -273,7 +276,7 @@ def test_nothing_is_asked_of_one_that_has_nothing(site: Callable[[str], Site]) -
     node.worker.step(SERIES)
 
     node.worker.give_back()
-    node.worker.give_up(StageStuck(seconds=1))
+    node.worker.give_up(SERIES, StageStuck(seconds=1))
 
     assert [each["do"] for each in node.requests()] == ["step"]
     assert node.worker.step(SERIES) == 2.5
@@ -301,36 +304,14 @@ def test_claim_that_a_locked_ledger_kept_is_given_back_later(
 def test_it_keeps_the_next_node_waiting_when_its_own_is_gone(site: Callable[[str], Site]) -> None:
     node = site("works")
     node.worker.wait()
-    os.close(node.worker._lock)
+    os.close(node.lock)
 
     with pytest.raises(SpoolError):
         exclusive(node.spool, WORK_LOCK)
 
     node.worker._process.end()
-    node.worker._lock = exclusive(node.spool, WORK_LOCK)
+    node.lock = exclusive(node.spool, WORK_LOCK)
 
 
 def fail(*_arguments: object) -> None:
     raise OSError("locked")
-
-
-def test_the_last_one_of_another_node_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "spool").mkdir()
-    lock = exclusive(tmp_path / "spool", WORK_LOCK)
-    monkeypatch.setattr(apart, "LAST_ONE_SECONDS", 0.3)
-    settings = load_settings(settings_file(tmp_path, port=1), {})
-    ledger = Ledger(tmp_path / "spool" / LEDGER)
-
-    with pytest.raises(SpoolError, match="another node uses the spool folder"):
-        WorkerApart(settings, ledger)
-    monkeypatch.setattr(apart, "LAST_ONE_SECONDS", 60)
-    threading.Timer(0.3, os.close, (lock,)).start()
-    program = [sys.executable, "-m", "tests.fakes.stray_worker", "works", str(tmp_path)]
-    worker = WorkerApart(settings, ledger, program)
-    worker.wait()
-
-    assert worker.is_ready
-    worker.close()
-    os.close(exclusive(tmp_path / "spool", WORK_LOCK))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from deid_node.config.load import face_model, model_folder
+from deid_node.config.face_models import face_models, model_folder
 from deid_node.config.profile_lint import lint
 from deid_node.dicom.volume import Volume
 from deid_node.face.weights import read_card
@@ -36,28 +36,36 @@ def profile(settings: Settings) -> Answer:
 
 
 def weights(settings: Settings) -> Answer:
-    """Compare every file of the model with its card."""
-    card = read_card(model_folder(settings))
-    return Good(f"{card.name} {card.version}, digest {card.sha256[:12]} as its card says")
+    """Compare every file of each model with its card."""
+    cards = [read_card(folder) for folder in dict.fromkeys(map(model_folder, settings.faces))]
+    told = (f"{card.name} {card.version}, digest {card.sha256[:12]}" for card in cards)
+    return Good(
+        f"{'; '.join(told)}: as {'its card says' if len(cards) == 1 else 'their cards say'}"
+    )
 
 
 def model(settings: Settings) -> Answer:
-    """Load the model and have it look at a head of two strokes."""
-    chosen = face_model(settings, inference_apart)
-    began = time.monotonic()
-    try:
-        estimate = chosen.estimate(drawn_toy())
-    finally:
-        second = getattr(chosen, "second", None)
-        if isinstance(second, InferenceProcess):
-            second.close()
-    seconds = time.monotonic() - began
-    answers = (estimate.face, estimate.ears, estimate.brain)
-    if not all(np.isfinite(each).all() and each.size for each in answers):
-        return Bad("the model answers with no numbers", "install the weights again")
-    if seconds > settings.face.seconds:
-        return Bad(f"one look took {seconds:.0f} s", "raise [face] seconds, or use more threads")
-    return Good(f"it looked at a drawn head in {seconds:.1f} s")
+    """Load each model in turn, on each device, and have it look at a head of two strokes."""
+    slowest = 0.0
+    faces = [place for face in settings.faces for place in face.places]
+    for face in faces:
+        [chosen] = face_models([face], inference_apart).values()
+        began = time.monotonic()
+        try:
+            estimate = chosen.estimate(drawn_toy())
+        finally:
+            second = getattr(chosen, "second", None)
+            if isinstance(second, InferenceProcess):
+                second.close()
+        slowest = max(slowest, time.monotonic() - began)
+        answers = (estimate.face, estimate.ears, estimate.brain)
+        if not all(np.isfinite(each).all() and each.size for each in answers):
+            return Bad(f"model {face.model} answers with no numbers", "install its weights again")
+    if slowest > settings.face.seconds:
+        return Bad(f"one look took {slowest:.0f} s", "raise [face] seconds, or use more threads")
+    if len(faces) == 1:
+        return Good(f"it looked at a drawn head in {slowest:.1f} s")
+    return Good(f"all {len(faces)} looked at a drawn head, in {slowest:.1f} s at most")
 
 
 def drawn_toy() -> Volume:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deid_node.config.schema import Face
+    from deid_node.config.faces import Face
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class InferenceProcess:
 def inference_apart(folder: Path, face: Face) -> InferenceProcess:
     """Run an imported model apart from this process, as the settings say."""
     how = ModelRun(
-        accuracy=face.accuracy, folds=face.folds, device=face.device, threads=face.threads
+        accuracy=face.accuracy, folds=face.folds, device=face.device[0], threads=face.threads
     )
     return InferenceProcess(
         folder, how, seconds=face.seconds, memory_bytes=round(face.memory_gib * GIB)

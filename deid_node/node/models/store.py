@@ -78,6 +78,13 @@ def is_name(name: str) -> bool:
     return NAME.fullmatch(name) is not None and name != DEFAULT
 
 
+def name_of(path: Path) -> str:
+    """Name a model as its folder or archive is; what no name may hold becomes a dash."""
+    own = path.resolve()
+    plain = own.name if own.is_dir() else own.stem
+    return re.sub(r"[^a-z0-9._-]+", "-", plain.lower()).strip("-._")[:40]
+
+
 def find_licence(path: Path, given: Path | None = None) -> Licence:
     """Find the terms of a model: in a file that somebody names, or among the model's own.
 
@@ -138,7 +145,9 @@ def import_model(
         If a model of this name is there, or the folder cannot be written. Nothing stays.
     """
     if (folder / name).exists():
-        raise OutputUnwritable(f"model {name} is there already: `deid-node weights remove {name}`")
+        raise OutputUnwritable(
+            f"model {name} is there already: `deid-node weights remove {name}`, or another --name"
+        )
     told = told or Told()
     with model_files(path) as files:
         model = read_model(files, like=told.like)

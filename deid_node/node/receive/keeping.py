@@ -100,7 +100,12 @@ class Keeping:
     def _settle(self, entries: list[_Entry]) -> None:
         settled = self._spool.settle([entry.draft for entry in entries])
         try:
-            arrivals = self._ledger.arrived_together([kept for kept, _ in settled])
+            arrivals = self._ledger.arrived_together(
+                [
+                    (kept, entry.origin.visit.caller if entry.origin else None)
+                    for entry, (kept, _) in zip(entries, settled, strict=True)
+                ]
+            )
         except (SpoolFull, SpoolBusy):
             # Rolled back for certain, and files that nobody knows of would fill the disk further.
             self._spool.discard(kept for kept, is_new in settled if is_new)

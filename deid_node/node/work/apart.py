@@ -1,4 +1,4 @@
-"""Have series worked on by a process of its own, beside the one that receives.
+"""Have series worked on, one after another, by a process beside the one that receives.
 
 The interpreter runs one thread at a time: while it reads headers or draws a picture, nobody who
 sends gets an answer. And a decoder that crashes, a library that hangs and a series that takes all
@@ -8,13 +8,11 @@ memory end that process only: the series waits for another try, and is held afte
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from typing import TYPE_CHECKING, Final
 
 from deid_node.errors import StageStuck
 from deid_node.log import event
-from deid_node.node.spool_lock import WORK_LOCK, exclusive
 from deid_node.node.work.crashes import Crashes
 from deid_node.node.work.process import PROGRAM, WorkerProcess
 
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LAST_ONE_SECONDS: Final = 20.0
-"""How long the process of a node that was killed may still be at work."""
 AGAIN_SECONDS: Final = 1.0
 
 
@@ -37,29 +33,28 @@ class _Stop:
 
 
 class WorkerApart:
-    """The worker of a node; `wait` before the first step.
+    """One of the `workers.Workers` of a node; `wait` before the first step.
 
     Parameters
     ----------
-    settings, ledger
+    settings
+        By which the process works.
+    ledger
         Of the node.
+    lock
+        A descriptor that the process inherits: whoever holds it has not ended.
     program
         What runs `loop`.
-
-    Raises
-    ------
-    SpoolError
-        If the process of an earlier node is still at work.
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, program: Sequence[str] = PROGRAM
+        self, settings: Settings, ledger: Ledger, *, lock: int, program: Sequence[str] = PROGRAM
     ) -> None:
         self._settings = settings.model_dump_json().encode()
         self._program = program
         self._ledger = ledger
         self._crashes = Crashes(ledger)
-        self._lock = exclusive(settings.spool.folder, WORK_LOCK, patience_seconds=LAST_ONE_SECONDS)
+        self._lock = lock
         self._one_at_a_time = threading.Lock()
         self._guard = threading.Lock()
         """Of what comes next, which other threads than the asking one read and set."""
@@ -127,17 +122,16 @@ class WorkerApart:
                 self._unfinished = None
             self._settle()
 
-    def give_up(self, stuck: StageStuck) -> None:
-        """Have the series that is worked on, if any, held; it takes too long."""
+    def give_up(self, generation: Generation, stuck: StageStuck) -> None:
+        """Have a series held, if it is the one that is worked on; it takes too long."""
         with self._guard:
-            if self._busy is not None and self._why is None:
+            if self._busy == generation and self._why is None:
                 self._why = stuck
                 self._process.kill()
 
     def close(self) -> None:
-        """End the process, and let another node have one."""
+        """End the process."""
         self._process.end()
-        os.close(self._lock)
 
     def _started(self) -> WorkerProcess:
         return WorkerProcess(self._program, self._settings, self._lock)

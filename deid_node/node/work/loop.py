@@ -31,11 +31,12 @@ from deid_node.node.ledger import Ledger
 from deid_node.node.own_process import keep_memory_private, let_niceness_count
 from deid_node.node.states import Generation
 from deid_node.node.status import LEDGER
-from deid_node.node.work.making import loaded_recipe, worker_of
+from deid_node.node.work.making import loaded_recipes, worker_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from deid_node.config.faces import Face
     from deid_node.node.work.worker import Worker
     from deid_node.pipeline.recipe import Recipe
 
@@ -48,12 +49,12 @@ KILLED_FIRST: Final = 500
 FAULT_PAUSE_SECONDS: Final = 10.0
 
 
-def main(recipe_for: Callable[[Settings], Recipe] = loaded_recipe) -> None:
+def main(recipes_for: Callable[[Settings], Mapping[Face, Recipe]] = loaded_recipes) -> None:
     """Make the worker, say so, and do what is asked.
 
     Parameters
     ----------
-    recipe_for
+    recipes_for
         Loads what de-identification needs.
     """
     requests, pipe = own_pipes()
@@ -64,7 +65,7 @@ def main(recipe_for: Callable[[Settings], Recipe] = loaded_recipe) -> None:
     with ExitStack() as stack:
         try:
             ledger = Ledger(settings.spool.folder / LEDGER)
-            worker = worker_of(settings, recipe_for(settings), ledger, stack)
+            worker = worker_of(settings, recipes_for(settings), ledger, stack)
         except DeidNodeError as error:
             answers.say(refused=type(error).__name__, why=str(error))
             return

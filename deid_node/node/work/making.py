@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deid_node.config.load import recipe_from
+from deid_node.config.recipes import recipes_from
 from deid_node.dicom.series import read_series
 from deid_node.node.at_rest.opening import open_sealing
 from deid_node.node.evidence import Pictures
@@ -17,31 +17,41 @@ from deid_node.node.work.worker import Worker
 from deid_node.pipeline.deidentify import deidentify
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
 
+    from deid_node.config.faces import Face
     from deid_node.config.schema import Settings
+    from deid_node.dicom.series import Readable
     from deid_node.node.ledger import Ledger
+    from deid_node.pipeline.deidentify import DeidentifiedSeries
     from deid_node.pipeline.recipe import Recipe
+    from deid_node.pipeline.review import Review
 
 
-def loaded_recipe(settings: Settings) -> Recipe:
-    """Load everything that de-identification needs, the face model too.
+def loaded_recipes(settings: Settings) -> dict[Face, Recipe]:
+    """Load everything that de-identification needs, face models too.
 
     Raises
     ------
     ProfileInvalid, KeyUnusable, WeightsUnusable
         If something of it cannot be used.
     """
-    return with_patients_named(recipe_from(settings, segmenter=inference_apart))
+    recipes = recipes_from(settings, segmenter=inference_apart)
+    return {face: with_patients_named(recipe) for face, recipe in recipes.items()}
 
 
-def worker_of(settings: Settings, recipe: Recipe, ledger: Ledger, stack: ExitStack) -> Worker:
+def worker_of(
+    settings: Settings, recipes: Mapping[Face, Recipe], ledger: Ledger, stack: ExitStack
+) -> Worker:
     """Make the worker.
 
     Parameters
     ----------
-    settings, recipe, ledger
+    settings, ledger
         What it works by.
+    recipes
+        One for each of ``settings.faces``.
     stack
         Closes the records.
 
@@ -56,12 +66,17 @@ def worker_of(settings: Settings, recipe: Recipe, ledger: Ledger, stack: ExitSta
     """
     folder = settings.spool.folder
     sealing = open_sealing(folder, settings.spool.encrypt_key)
+
+    def work(sources: Sequence[Readable], review: Review, caller: str | None) -> DeidentifiedSeries:
+        recipe = recipes[settings.face_of(caller)]
+        return deidentify(read_series(sources), recipe, review=review)
+
     return Worker(
         ledger=ledger,
         spool=Spool(folder / "received", reserve_bytes=0, sealing=sealing),
         outbox=Outbox(folder / "outbox"),
-        deidentify=lambda paths, review: deidentify(read_series(paths), recipe, review=review),
+        deidentify=work,
         keep_picture=Pictures(folder, sealing).keep,
         destinations=[each.name for each in settings.destinations],
-        records=records_of(settings, recipe).open_for_series(stack, verb="serve"),
+        records=records_of(settings, recipes[settings.face]).open_for_series(stack, verb="serve"),
     )

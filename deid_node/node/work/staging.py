@@ -9,28 +9,30 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
+from deid_node.config.face_models import DEFAULT_MODEL
 from deid_node.errors import StageStuck
 from deid_node.headers.pseudonyms import SeriesKey
 from deid_node.node.states import Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from deid_node.config.schema import Face
+    from deid_node.config.faces import Face
     from deid_node.node.work.engine import Engine
 
 STAGE: Final = "deidentify"
 TICK_SECONDS: Final = 0.5
 AHEAD: Final = 4
-"""Jobs that the engine has at one time; the rest waits in the ledger, where it costs nothing."""
+"""Jobs that the engine has at one time, and as many more as run beside the first; the rest waits
+in the ledger, where it costs nothing."""
 TICKS_TO_FORGET: Final = 120
 LONGEST_SECONDS: Final = 3600.0
 """What the default model and everything around it take for any series, many times over."""
 
 
 class Works(Protocol):
-    """What works on series, one at a time; `apart.WorkerApart` tells of each method."""
+    """What works on series; `workers.Workers` tells of each method."""
 
     @property
     def is_ready(self) -> bool:
@@ -44,10 +46,10 @@ class Works(Protocol):
         """Work through one series."""
 
     def give_back(self) -> None:
-        """Let the series that is worked on be worked on later."""
+        """Let what is worked on be worked on later."""
 
-    def give_up(self, stuck: StageStuck) -> None:
-        """Hold the series that is worked on."""
+    def give_up(self, generation: Generation, stuck: StageStuck) -> None:
+        """Hold a series that is worked on."""
 
     def close(self) -> None:
         """End."""
@@ -66,6 +68,8 @@ class Staging:
         Lists so many generations that wait for the worker, longest waiting first.
     limit_seconds
         A series that takes longer is held.
+    slots
+        How many series are worked on at a time.
     """
 
     def __init__(
@@ -75,11 +79,14 @@ class Staging:
         *,
         due: Callable[[int], list[Generation]],
         limit_seconds: float,
+        slots: int = 1,
     ) -> None:
         self._path = path
         self._worker = worker
         self._due = due
         self._limit_seconds = limit_seconds
+        self._slots = slots
+        self._n_ahead = slots - 1 + AHEAD
         self._engine: Engine | None = None
         self._engine_lock = threading.Lock()
         self._is_stopped = False
@@ -101,18 +108,20 @@ class Staging:
         engine = self._started()
         if engine is None:
             return TICK_SECONDS
-        if engine.stuck():
-            self._worker.give_up(StageStuck(seconds=self._limit_seconds))
-        due = self._due(AHEAD)
+        for each in engine.stuck():
+            stuck = StageStuck(seconds=self._limit_seconds)
+            self._worker.give_up(_generation(each.series, each.generation), stuck)
+        due = self._due(self._n_ahead)
         live = engine.sweep()
         if not live:
             # Nothing runs, so what is claimed is what a run left to which the ledger was closed.
             self._worker.give_back()
-        for each in due:
-            job = Job(STAGE, each.series, each.number)
-            if job not in live and len(live) < AHEAD:
-                engine.enqueue(job)
-                live.add(job)
+        taken = {job.series for job in live}
+        for generation in due:
+            # Generations of one series have one result; whoever came second must write it.
+            if generation.series not in taken and len(taken) < self._n_ahead:
+                engine.enqueue(Job(STAGE, generation.series, generation.number))
+                taken.add(generation.series)
         self._ticks += 1
         if self._ticks % TICKS_TO_FORGET == 0:
             engine.forget()
@@ -137,16 +146,25 @@ class Staging:
 
         with self._engine_lock:
             if self._engine is None and not self._is_stopped:
-                stage = Stage(name=STAGE, run=self._run, limit_seconds=self._limit_seconds)
+                stage = Stage(
+                    name=STAGE,
+                    run=self._run,
+                    limit_seconds=self._limit_seconds,
+                    slots=self._slots,
+                )
                 engine = Engine(self._path, [stage])
                 engine.start()
                 self._engine = engine
             return None if self._is_stopped else self._engine
 
     def _run(self, series: str, number: int) -> float | None:
-        return self._worker.step(Generation(series=SeriesKey(series), number=number))
+        return self._worker.step(_generation(series, number))
 
 
-def stage_seconds(face: Face) -> float:
+def _generation(series: str, number: int) -> Generation:
+    return Generation(series=SeriesKey(series), number=number)
+
+
+def stage_seconds(faces: Iterable[Face]) -> float:
     """Tell how long a series may take: an imported model has a limit of its own, twice."""
-    return LONGEST_SECONDS + (0 if face.model == "default" else 2 * face.seconds)
+    return LONGEST_SECONDS + max(2 * f.seconds if f.model != DEFAULT_MODEL else 0 for f in faces)

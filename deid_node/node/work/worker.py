@@ -45,7 +45,8 @@ class Worker:
     ledger, spool, outbox
         Where series are claimed, read from and written to.
     deidentify
-        From the files of one series, and what a person said about them, to its result.
+        From the files of one series, what a person said about them and who sent them, to its
+        result.
     keep_picture
         Puts the evidence on the trusted side under a generation's name, before anything may
         be sent; gives what a person accepts who accepts it.
@@ -61,7 +62,7 @@ class Worker:
         ledger: Ledger,
         spool: Spool,
         outbox: Outbox,
-        deidentify: Callable[[Sequence[Readable], Review], DeidentifiedSeries],
+        deidentify: Callable[[Sequence[Readable], Review, str | None], DeidentifiedSeries],
         keep_picture: Callable[[str, Evidence], str],
         destinations: Sequence[str],
         records: SeriesRecords,
@@ -127,7 +128,8 @@ class Worker:
         try:
             _refuse_changed(claim)
             review = Review(accepted=claim.accepted, show=shown.append)
-            result = self._deidentify(self._spool.sources(claim.instances), review)
+            sources = self._spool.sources(claim.instances)
+            result = self._deidentify(sources, review, claim.caller)
             picture = self._keep_picture(generation.name, result.evidence)
             self._records.ready(generation.series, result)
             self._outbox.keep(generation.name, [*result.instances, result.segmentation])
