@@ -65,7 +65,9 @@ def main() -> None:
     parser.add_argument("--pools", type=int, default=4)
     parser.add_argument("--steps", type=int, default=330, help="0 leaves random weights")
     parser.add_argument("--heads", type=int, default=24, help="drawn heads to learn from")
-    parser.add_argument("--mirrors", action="store_true", help="learn mirrored heads too")
+    parser.add_argument(
+        "--mirrors", action="store_true", help="learn, and be asked for, mirrored heads"
+    )
     parser.add_argument("--from-default", action="store_true")
     parser.add_argument("--masked", action="store_true", help="normalise over what is not zero")
     parser.add_argument("--folds", type=int, default=1)

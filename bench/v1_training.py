@@ -24,6 +24,9 @@ for _name in ("nnUNet_raw_data_base", "nnUNet_preprocessed", "RESULTS_FOLDER"):
     os.environ[_name] = sys.argv[1]
 
 import torch  # noqa: E402
+from nnunet.training.network_training.nnUNet_variants.data_augmentation.nnUNetTrainerV2_noMirroring import (  # noqa: E402
+    nnUNetTrainerV2_noMirroring,
+)
 from nnunet.training.network_training.nnUNetTrainerV2 import nnUNetTrainerV2  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -41,7 +44,8 @@ def main() -> None:
     torch.manual_seed(1)
     out.mkdir(parents=True)
     (out / "plans.pkl").write_bytes(pickle.dumps(plans(told)))
-    trainer = nnUNetTrainerV2(str(out / "plans.pkl"), 0, str(out), str(folder), stage=0)
+    made_by = nnUNetTrainerV2 if told["mirrors"] else nnUNetTrainerV2_noMirroring
+    trainer = made_by(str(out / "plans.pkl"), 0, str(out), str(folder), stage=0)
     trainer.initialize(training=False)
     if (folder / "begin.npz").exists():
         begin(trainer.network, folder / "begin.npz")
