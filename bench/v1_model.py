@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.out.exists():
         sys.exit(f"{arguments.out} is there already")
+    if shutil.which(arguments.peer) is None:
+        sys.exit(f"{arguments.peer} is no interpreter: name one that has nnunet 1.7.1")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         told = {name: getattr(arguments, name) for name in vars(arguments) if name != "out"}
@@ -86,7 +89,10 @@ def main() -> None:
             for n, (image, named) in enumerate(samples(arguments)):
                 np.savez(folder / f"head_{n:02}.npz", image=image, named=named)
         program = str(PROJECT / "bench" / "v1_training.py")
-        subprocess.run([arguments.peer, program, str(folder), str(arguments.out)], check=True)
+        asked = [arguments.peer, program, str(folder), str(arguments.out)]
+        if subprocess.run(asked, check=False).returncode:
+            shutil.rmtree(arguments.out, ignore_errors=True)
+            sys.exit(f"nnU-Net v1 made no model, {arguments.out} is not there: see above")
 
 
 def samples(
