@@ -194,9 +194,9 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     from deid_node.dicom.volume import Volume
     from deid_node.face.array_order import ArrayOrder
+    from deid_node.face.neighbourhood import neighbourhood
     from deid_node.face.nnunet.imported import load_imported
     from deid_node.face.openvino_model import load_model
-    from deid_node.face.paired import neighbourhood
     from deid_node.face.weights import default_weights
 
     with np.load(arguments.image) as stored:

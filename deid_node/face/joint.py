@@ -33,6 +33,9 @@ LEAST_SHARE = 0.5
 BRAIN_ML = 20.0
 """Brain, as the default model finds it, that the second one may name, in ml."""
 
+FAR_ML = 20.0
+"""Tissue away from the face, as the default model finds it, that the second one may name, in ml."""
+
 
 def face_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> NDArray[np.bool_]:
     """Decide which voxels to remove, after one model or two.
@@ -55,8 +58,8 @@ def face_mask(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> NDA
     Raises
     ------
     ModelsDisagree
-        If the second model leaves most of a feature, or takes brain for face, or the default
-        model found no head by which to tell.
+        If the second model leaves most of a feature, or takes brain or much that is far from the
+        face for face, or the default model found no head by which to tell.
     """
     found = estimate.found
     if found is None:
@@ -110,6 +113,9 @@ def _same_head(found: Found, share: NDArray[np.float32], estimate: FaceEstimate)
     brain_ml = voxel_ml * float(((share > BORDER) & (estimate.brain > BORDER)).sum())
     if brain_ml > BRAIN_ML:
         raise ModelsDisagree(model=found.name, why=f"it takes {brain_ml:.0f} ml of brain for face")
+    if found.far_ml > FAR_ML:
+        why = f"it takes {found.far_ml:.0f} ml of tissue far from the face for face"
+        raise ModelsDisagree(model=found.name, why=why)
 
 
 def _every_feature(

@@ -41,11 +41,14 @@ class Found:
         What it calls face.
     ears : (slices, rows, columns) ndarray of bool or None
         What it calls ears, which may be the same; None where it does not look for ears.
+    far_ml
+        How much of both lies away from what the first model calls face or ears, in ml.
     """
 
     name: str
     face: NDArray[np.bool_]
     ears: NDArray[np.bool_] | None
+    far_ml: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,16 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy import ndimage
 
 from deid_node.face.array_order import ArrayOrder
-from deid_node.face.brightness import is_tissue
-from deid_node.face.grid import RAS_SIGN, Grid, extent, interpolate
-from deid_node.face.mask import REACH
 from deid_node.face.model import Found, ModelCard
-from deid_node.face.region import BORDER, distance_inside
-from deid_node.face.shrunk import read
-from deid_node.face.voxels import positive
+from deid_node.face.neighbourhood import neighbourhood, patient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,12 +22,6 @@ if TYPE_CHECKING:
     from deid_node.dicom.volume import Volume
     from deid_node.face.model import FaceEstimate, FaceModel
     from deid_node.face.nnunet.imported import Meaning
-
-MARGIN_MM = 15.0
-"""How far round the face of the first model the second one looks, if it does not look everywhere."""
-
-AIR_MM = 6.0
-"""How far from the patient it looks into the air."""
 
 
 class Segmenter(Protocol):
@@ -93,46 +81,25 @@ class PairedModel:
             turned = np.ascontiguousarray(order.turned(near, volume))
             found = self.second.segment(image, spacing, turned)
             labels = order.restored(found, volume)
-        return replace(estimate, found=self._found(labels))
+        return replace(estimate, found=self._found(labels, near, estimate, volume))
 
-    def _found(self, labels: NDArray[np.uint8]) -> Found:
+    def _found(
+        self,
+        labels: NDArray[np.uint8],
+        near: NDArray[np.bool_],
+        estimate: FaceEstimate,
+        volume: Volume,
+    ) -> Found:
+        """Give the labels their meaning; away from the face air has none."""
         meaning = self.meaning
+        far = np.isin(labels, (*meaning.face, *meaning.ears)) & ~near
+        if far.any():
+            far &= patient(estimate, volume)
+            labels = np.where(near | far, labels, 0)
+        voxel_ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
         return Found(
             name=meaning.card.name,
             face=np.isin(labels, meaning.face),
             ears=np.isin(labels, meaning.ears) if meaning.ears else None,
+            far_ml=voxel_ml * float(far.sum()),
         )
-
-
-def neighbourhood(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
-    """Find the voxels of a volume round all that a model calls face or ears, far air left out.
-
-    Returns
-    -------
-    (slices, rows, columns) ndarray of bool
-        All False where there is no face.
-    """
-    region = (estimate.face > BORDER) | (estimate.ears > BORDER)
-    tissue = _tissue(estimate, region.shape)
-    # the air before a face, which counts as face, is not worth a window
-    region &= tissue
-    if not region.any():
-        return np.zeros(volume.stored.shape, bool)
-    spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
-    low, _ = extent(estimate.affine, region.shape)
-    i, j, k = region.shape
-    grid = Grid(shape=(i, j, k), origin=low * RAS_SIGN, spacing_mm=spacing)
-    inside = []
-    for what, margin_mm in ((region, MARGIN_MM), (tissue, AIR_MM)):
-        there = interpolate(what.astype(np.float32), estimate.affine, grid.affine, grid.shape)
-        depth = distance_inside(there, spacing, reach_mm=margin_mm + REACH * spacing)
-        inside.append(depth + np.float32(margin_mm))
-    return positive(np.minimum(*inside), grid, volume)
-
-
-def _tissue(estimate: FaceEstimate, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Find the patient on the grid of an estimate, with all that is dark inside."""
-    if estimate.seen is None:
-        return np.ones(shape, bool)
-    tissue = is_tissue(read(estimate.seen, estimate.affine, shape))
-    return np.asarray(ndimage.binary_fill_holes(tissue))

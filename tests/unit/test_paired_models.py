@@ -18,12 +18,13 @@ from deid_node.dicom.series import Series
 from deid_node.dicom.volume import stack
 from deid_node.errors import ModelsDisagree
 from deid_node.face.array_order import ArrayOrder
-from deid_node.face.joint import face_mask
+from deid_node.face.joint import FAR_ML, face_mask
 from deid_node.face.mask import MaskPolicy, shape_mask
 from deid_node.face.model import Found, ModelCard
+from deid_node.face.neighbourhood import AIR_MM, MARGIN_MM, neighbourhood
 from deid_node.face.nnunet.imported import Meaning
-from deid_node.face.paired import AIR_MM, MARGIN_MM, PairedModel, neighbourhood
-from deid_node.face.shrunk import Shrunk
+from deid_node.face.paired import PairedModel
+from deid_node.face.shrunk import Shrunk, shrink
 from deid_node.pipeline.deidentify import deidentify
 from tests.fakes.face import FakeFaceModel
 from tests.fakes.head import head_volume
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
+    from deid_node.face.model import FaceEstimate
 
 POLICY = MaskPolicy()
 CARD = ModelCard(name="paper", version="abc", sha256="1" * 64)
@@ -70,9 +72,10 @@ def joined(
     face: NDArray[np.bool_],
     ears: NDArray[np.bool_] | None = None,
     policy: MaskPolicy = POLICY,
+    far_ml: float = 0.0,
 ) -> NDArray[np.bool_]:
     estimate = FakeFaceModel().estimate(volume)
-    found = Found(name="paper", face=face, ears=ears)
+    found = Found(name="paper", face=face, ears=ears, far_ml=far_ml)
     return face_mask(replace(estimate, found=found), volume, policy)
 
 
@@ -124,6 +127,16 @@ def test_a_mask_that_takes_much_brain_is_of_another_head(volume: Volume) -> None
 
     with pytest.raises(ModelsDisagree, match="ml of brain"):
         joined(volume, face_of(volume) | brain)
+
+
+def test_a_mask_that_takes_much_tissue_far_from_the_face_waits_for_a_person(
+    volume: Volume,
+) -> None:
+    face = face_of(volume)
+
+    assert joined(volume, face, far_ml=FAR_ML).any()
+    with pytest.raises(ModelsDisagree, match="24 ml of tissue far from the face"):
+        joined(volume, face, far_ml=24.0)
 
 
 @pytest.mark.parametrize("found", ["nothing", "no nose", "no left ear", "mirrored"])
@@ -241,6 +254,42 @@ def test_a_volume_without_a_face_has_no_neighbourhood_and_is_never_passed(volume
     assert segmenter.asked == []
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeeingModel(FakeFaceModel):
+    """Hands on what it saw of the volume, as the default model does."""
+
+    def estimate(self, volume: Volume) -> FaceEstimate:
+        return replace(
+            super(SeeingModel, self).estimate(volume), seen=shrink(volume, self.spacing_mm)
+        )
+
+
+def test_far_from_the_face_tissue_counts_and_air_does_not(volume: Volume) -> None:
+    back = ball(volume, (0.0, -62.0, -62.0), 9.0)
+    air = ball(volume, (75.0, -95.0, 100.0), 12.0)
+    labels = (face_of(volume) | back | air).astype(np.uint8)
+    near = neighbourhood(SeeingModel().estimate(volume), volume)
+    model = PairedModel(
+        first=SeeingModel(),
+        second=FakeSegmenter(labels=labels, order=ArrayOrder("RAS"), volume=volume),
+        meaning=Meaning(card=CARD, orientation="RAS", face=(1,), ears=(1,)),
+        accuracy="exact",
+    )
+
+    estimate = model.estimate(volume)
+
+    found = estimate.found
+    assert found is not None
+    assert back.any()
+    assert air.any()
+    assert not (near & (back | air)).any()
+    assert found.face[back].all()
+    assert not found.face[air].any()
+    assert np.array_equal(found.face & near, labels.astype(bool) & near)
+    assert found.far_ml == pytest.approx((found.face & ~near).sum() * 7.0 * 4.5 * 4.6 / 1000)
+    assert face_mask(estimate, volume, POLICY)[back].all()
+
+
 @pytest.mark.parametrize("orientation", ["RAS", "LAS", "slices"])
 def test_labels_mean_what_the_card_says_and_lie_where_they_were_found(
     volume: Volume, orientation: str
@@ -264,7 +313,8 @@ def test_labels_mean_what_the_card_says_and_lie_where_they_were_found(
 def test_the_result_names_both_models_and_the_effort() -> None:
     series = Series(instances=tuple(dicom_series(small_head())))
     volume = stack(series, [pixel_words(each) for each in series.instances])
-    labels = face_of(volume).astype(np.uint8)
+    near = neighbourhood(FakeFaceModel().estimate(volume), volume)
+    labels = (face_of(volume) & near).astype(np.uint8)
     pairs = {
         accuracy: recipe_of(
             model=PairedModel(
