@@ -2,14 +2,15 @@
 
 Usage: python bench/v1_model.py OUT --peer PYTHON [--patch 64] [--spacing 3.2]
                                [--features 8] [--pools 4]
-                               [--steps 330] [--mirrors] [--from-default]
+                               [--steps 330] [--mirrors] [--from-default] [--near]
                                [--masked] [--folds N]
 
 OUT becomes a model folder of v1; PYTHON is an interpreter with nnunet 1.7.1, whose own trainer
 builds the network and writes the checkpoints (see `v1_training`). The heads it sees are drawn by
 code; what it learns to name is what the default model removes of them. With ``--from-default`` it
 begins with the default model's layers where they fit: 8 features, 4 pools, 3.2 mm, and an import
-with ``--orientation RAS``. Every fold but the first is the first one, disturbed.
+with ``--orientation RAS``. With ``--near`` it leaves the air far from the patient, in which a
+window of fine voxels sees nothing that would tell where it is. Every fold but the first is the first one, disturbed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from face_model.drawn_heads import drawn_heads  # noqa: E402
 from deid_node.errors import DeidNodeError  # noqa: E402
 from deid_node.face.array_order import ArrayOrder  # noqa: E402
 from deid_node.face.mask import MaskPolicy, shape_mask  # noqa: E402
+from deid_node.face.neighbourhood import neighbourhood  # noqa: E402
 from deid_node.face.nnunet.plans import Planned  # noqa: E402
 from deid_node.face.nnunet.prepare import prepare  # noqa: E402
 from deid_node.face.openvino_model import load_model  # noqa: E402
@@ -70,6 +72,7 @@ def main() -> None:
         "--mirrors", action="store_true", help="learn, and be asked for, mirrored heads"
     )
     parser.add_argument("--from-default", action="store_true")
+    parser.add_argument("--near", action="store_true", help="leave out air far from the patient")
     parser.add_argument("--masked", action="store_true", help="normalise over what is not zero")
     parser.add_argument("--folds", type=int, default=1)
     arguments = parser.parse_args()
@@ -113,10 +116,13 @@ def samples(
     for head in drawn_heads(seed=SEED):
         volume = as_volume(head)
         try:
-            named = shape_mask(teacher.estimate(volume), volume, MaskPolicy())
+            estimate = teacher.estimate(volume)
+            named = shape_mask(estimate, volume, MaskPolicy())
         except DeidNodeError as held:
             print(f"{head.name}: {held}", flush=True)
             continue
+        if arguments.near:
+            named &= neighbourhood(estimate, volume)
         prepared = prepare(*order.image(volume), planned)
         turned = order.turned(named, volume)[prepared.box].transpose(BACKWARDS)
         fine = np.array(prepared.values.shape) / turned.shape
