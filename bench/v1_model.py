@@ -10,7 +10,8 @@ builds the network and writes the checkpoints (see `v1_training`). The heads it 
 code; what it learns to name is what the default model removes of them. With ``--from-default`` it
 begins with the default model's layers where they fit: 8 features, 4 pools, 3.2 mm, and an import
 with ``--orientation RAS``. With ``--near`` it leaves the air far from the patient, in which a
-window of fine voxels sees nothing that would tell where it is. Every fold but the first is the first one, disturbed.
+window of fine voxels sees nothing that would tell where it is. Every fold but the first is the
+first one, disturbed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 from deid_node.dicom.volume import Volume
 from deid_node.errors import ModelsDisagree
 from deid_node.face.coverage import measure
-from deid_node.face.grid import RAS_SIGN, Grid, extent, interpolate
+from deid_node.face.grid import interpolate
 from deid_node.face.head_samples import sample_head
 from deid_node.face.mask import REACH, shape_mask
 from deid_node.face.region import BORDER, distance_inside, largest
@@ -85,7 +85,6 @@ def _on_grid(
     named: NDArray[np.bool_], estimate: FaceEstimate, volume: Volume
 ) -> NDArray[np.float32]:
     """Share of each voxel of the estimate's grid that the second model names."""
-    spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
     ones = np.ones(len(named))
     there = Volume(
         stored=named.astype(np.uint8),
@@ -93,18 +92,15 @@ def _on_grid(
         intercept=np.zeros_like(ones),
         affine=volume.affine,
     )
-    return read(shrink(there, spacing), estimate.affine, estimate.face.shape)
+    return read(shrink(there, estimate.grid.spacing_mm), estimate.affine, estimate.face.shape)
 
 
 def _guarded(estimate: FaceEstimate, volume: Volume, policy: MaskPolicy) -> NDArray[np.bool_]:
     """Find the voxels that are brain or nearer to it than its guard."""
-    spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
-    low, _ = extent(estimate.affine, estimate.brain.shape)
-    i, j, k = estimate.brain.shape
-    grid = Grid(shape=(i, j, k), origin=low * RAS_SIGN, spacing_mm=spacing)
+    grid = estimate.grid
     brain = interpolate(estimate.brain, estimate.affine, grid.affine, grid.shape)
-    reach_mm = policy.brain_guard_mm + REACH * spacing
-    depth = distance_inside(largest(brain, share=1.0), spacing, reach_mm=reach_mm)
+    reach_mm = policy.brain_guard_mm + REACH * grid.spacing_mm
+    depth = distance_inside(largest(brain, share=1.0), grid.spacing_mm, reach_mm=reach_mm)
     return positive(depth + np.float32(policy.brain_guard_mm), grid, volume)
 
 

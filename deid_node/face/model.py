@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from deid_node.face.grid import RAS_SIGN, Grid, extent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from deid_node.dicom.volume import Volume
@@ -85,6 +88,14 @@ class FaceEstimate:
     settled: bool
     seen: Shrunk | None = None
     found: Found | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The same box with indices that grow to the right, the front and the top."""
+        spacing_mm = float(np.linalg.norm(self.affine[:3, :3], axis=0).min())
+        low, _ = extent(self.affine, self.face.shape)
+        i, j, k = self.face.shape
+        return Grid(shape=(i, j, k), origin=low * RAS_SIGN, spacing_mm=spacing_mm)
 
 
 class FaceModel(Protocol):

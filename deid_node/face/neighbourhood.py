@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from deid_node.face.brightness import is_tissue
-from deid_node.face.grid import RAS_SIGN, Grid, extent, interpolate
+from deid_node.face.grid import interpolate
 from deid_node.face.mask import REACH
 from deid_node.face.region import BORDER, distance_inside
 from deid_node.face.shrunk import read
@@ -44,9 +44,8 @@ def neighbourhood(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
     region = ((estimate.face > BORDER) | (estimate.ears > BORDER)) & tissue
     if not region.any():
         return np.zeros(volume.stored.shape, bool)
-    grid = _straightened(estimate)
-    near = _level(region, MARGIN_MM, estimate, grid)
-    return positive(np.minimum(near, _level(tissue, AIR_MM, estimate, grid)), grid, volume)
+    near = np.minimum(_level(region, MARGIN_MM, estimate), _level(tissue, AIR_MM, estimate))
+    return positive(near, estimate.grid, volume)
 
 
 def patient(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
@@ -59,22 +58,14 @@ def patient(estimate: FaceEstimate, volume: Volume) -> NDArray[np.bool_]:
     """
     if estimate.seen is None:
         return np.ones(volume.stored.shape, bool)
-    grid = _straightened(estimate)
-    return positive(_level(_tissue(estimate), 0.0, estimate, grid), grid, volume)
-
-
-def _straightened(estimate: FaceEstimate) -> Grid:
-    """Lay a grid of the patient's own axes over that of an estimate."""
-    spacing = float(np.linalg.norm(estimate.affine[:3, :3], axis=0).min())
-    low, _ = extent(estimate.affine, estimate.face.shape)
-    i, j, k = estimate.face.shape
-    return Grid(shape=(i, j, k), origin=low * RAS_SIGN, spacing_mm=spacing)
+    return positive(_level(_tissue(estimate), 0.0, estimate), estimate.grid, volume)
 
 
 def _level(
-    region: NDArray[np.bool_], margin_mm: float, estimate: FaceEstimate, grid: Grid
+    region: NDArray[np.bool_], margin_mm: float, estimate: FaceEstimate
 ) -> NDArray[np.float32]:
-    """Give how deep a place lies in a region of the estimate with a margin, in mm."""
+    """Give how deep a place of `estimate.grid` lies in a region with a margin, in mm."""
+    grid = estimate.grid
     there = interpolate(region.astype(np.float32), estimate.affine, grid.affine, grid.shape)
     reach_mm = margin_mm + REACH * grid.spacing_mm
     return distance_inside(there, grid.spacing_mm, reach_mm=reach_mm) + np.float32(margin_mm)
